@@ -133,6 +133,13 @@ static const struct field msg_relay_stats_fields[] = {
 	U64(msg_relay_stats, bytes_to_host),
 };
 
+static const struct field msg_image_info_fields[] = {
+	STR(msg_image_info, distribution_conf),
+	STR(msg_image_info, os_release),
+	U64(msg_image_info, files),
+	U64(msg_image_info, bytes),
+};
+
 struct message {
 	uint16_t type;
 	const char *name;

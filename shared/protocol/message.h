@@ -71,7 +71,9 @@
 	/* wslservice and wslrelay, on the relay's control socket */                               \
 	X(RELAY_ACCEPT, 0x500, msg_number)                                                         \
 	X(RELAY_STATS, 0x501, msg_none)                                                            \
-	X(RELAY_STATS_REPLY, 0x502, msg_relay_stats)
+	X(RELAY_STATS_REPLY, 0x502, msg_relay_stats)                                               \
+	/* wslimage to wslservice, on the worker's channel */                                      \
+	X(IMAGE_INFO, 0x600, msg_image_info)
 
 enum message_type {
 #define X(name, number, tag) MSG_##name = (number),
@@ -196,6 +198,11 @@ struct msg_exit_status {
 };
 struct msg_relay_stats {
 	uint64_t connections, opened, refused, bytes_to_guest, bytes_to_host;
+};
+
+struct msg_image_info {
+	const char *distribution_conf, *os_release; /* texts of the two files, "" if absent */
+	uint64_t files, bytes; /* inodes and bytes of content written */
 };
 
 enum distro_state { /* spec distros.md section 4 */
