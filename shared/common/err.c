@@ -17,6 +17,8 @@ static const struct {
 };
 
 static void set_text(struct err *err, int errnum, enum err_id id, const char *fmt, va_list ap)
+	format_printf(4, 0);
+static void set_text(struct err *err, int errnum, enum err_id id, const char *fmt, va_list ap)
 {
 	err->errnum = errnum;
 	err->id = id;
