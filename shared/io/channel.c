@@ -98,6 +98,12 @@ struct channel *channel_free(struct channel *c)
 	return NULL;
 }
 
+void channel_set_owner(struct channel *c, const struct channel_ops *ops, void *arg)
+{
+	c->ops = ops;
+	c->arg = arg;
+}
+
 int channel_fd(const struct channel *c)
 {
 	return c->fd;

@@ -43,6 +43,8 @@ int channel_result(struct channel *c, uint32_t seq, const struct err *err_or_nul
 /* Fills *err from a received RESULT; returns 0 for success, else -errnum. */
 int message_result(const struct msg_result *m, struct err *err);
 
+/* Hands the channel to another owner, also from within a callback. */
+void channel_set_owner(struct channel *c, const struct channel_ops *ops, void *arg);
 int channel_fd(const struct channel *c);
 uint32_t channel_next_seq(struct channel *c); /* 1, 2, 3, ... */
 /* Frees the channel once everything queued is written or the peer is gone; no callbacks any more. */

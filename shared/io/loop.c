@@ -149,7 +149,7 @@ bool timer_armed(const struct timer *t)
 	return t->armed;
 }
 
-struct timer *timer_free(struct timer *t)
+struct timer *timer_free(struct timer *t) /* NULL is fine */
 {
 	timer_cancel(t);
 	free(t);

@@ -177,3 +177,8 @@ uint64_t pump_bytes(const struct pump *p)
 {
 	return p->bytes;
 }
+
+bool pump_holds(const struct pump *p)
+{
+	return p->len > 0;
+}

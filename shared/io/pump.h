@@ -30,5 +30,6 @@ struct pump *pump_free(struct pump *p); /* may be called from on_end */
  * a pipe whose writers live on after the program of interest is gone. */
 void pump_finish(struct pump *p);
 uint64_t pump_bytes(const struct pump *p); /* written so far */
+bool pump_holds(const struct pump *p);	/* bytes read that the sink has not taken yet */
 
 #endif
