@@ -352,6 +352,11 @@ static void do_unregister(struct client *c, struct channel_message *m)
 
 /* --- jobs --- */
 
+void client_job_begun(struct client *c, struct job *j)
+{
+	c->job = j;
+}
+
 void client_job_done(struct client *c)
 {
 	c->job = NULL;
@@ -374,12 +379,12 @@ static void do_import(struct client *c, struct channel_message *m)
 	int fd = one_descriptor(c, m);
 
 	if (fd >= 0)
-		c->job = job_import(c, m->msg, fd);
+		job_import(c, m->msg, fd);
 }
 
 static void do_import_in_place(struct client *c, struct channel_message *m)
 {
-	c->job = job_import_in_place(c, m->msg);
+	job_import_in_place(c, m->msg);
 }
 
 static void do_export(struct client *c, struct channel_message *m)
@@ -400,7 +405,7 @@ static void do_export(struct client *c, struct channel_message *m)
 		return;
 	}
 	c->locked = true;
-	c->job = job_export(c, &c->record, msg->format, take_fd(&fd));
+	job_export(c, &c->record, msg->format, take_fd(&fd));
 }
 
 static const struct request {

@@ -64,10 +64,11 @@ struct service {
 	char *runtime, *cache, *state, *kernel_release;
 	struct timer *idle;
 	uint64_t next_number; /* of instances and sessions */
+	bool quitting; /* leave as soon as the VM is off */
 };
 
-void service_quit(struct service *s); /* ends the loop once clients have their replies */
-/* Starts or stops the countdown to leaving an idle service. */
+void service_quit(struct service *s); /* stops the VM, then ends the loop */
+/* Starts or stops the countdown to leaving an idle service; called when something ended. */
 void service_check_idle(struct service *s);
 /* ERR_E_ILLEGAL_STATE_CHANGE while another operation holds the distribution. */
 int service_lock(struct service *s, const char *id, enum distro_state state, struct err *err);
@@ -160,15 +161,16 @@ void client_session_created(struct client *c, struct session *session,
 			    const struct msg_session_created *created);
 void client_session_failed(struct client *c, const struct err *err);
 void client_session_lost(struct client *c, const struct err *why);
+void client_job_begun(struct client *c, struct job *j);
 void client_job_done(struct client *c); /* the job is freed after this */
 struct service *client_service(struct client *c);
 
 /* --- job.c --- */
 
-struct job *job_import(struct client *c, const struct msg_import *msg, int archive_fd);
-struct job *job_import_in_place(struct client *c, const struct msg_import *msg);
-struct job *job_export(struct client *c, const struct registry_record *rec, const char *format,
-		       int target_fd);
+/* Each answers the client's request in the end; descriptors are taken. */
+void job_import(struct client *c, const struct msg_import *msg, int archive_fd);
+void job_import_in_place(struct client *c, const struct msg_import *msg);
+void job_export(struct client *c, const struct registry_record *rec, const char *format, int target_fd);
 /* The client is gone: ends the worker and undoes everything. */
 void job_cancel(struct job *j);
 
