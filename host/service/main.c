@@ -28,18 +28,16 @@
 
 struct options {
 	bool foreground, verbose;
-	int ready_fd;
 };
 
 static void usage(FILE *to)
 {
-	fputs("usage: wslservice [--foreground] [--verbose] [--ready-fd N]\n"
+	fputs("usage: wslservice [--foreground] [--verbose]\n"
 	      "\n"
 	      "The service behind wsl: one per user, started by any wsl command.\n"
 	      "\n"
 	      "  --foreground   log to stderr and never leave for idleness (systemd units)\n"
 	      "  --verbose      log more\n"
-	      "  --ready-fd N   write one byte to descriptor N once clients can connect\n"
 	      "  --help         this text\n"
 	      "  --version      the version\n",
 	      to);
@@ -50,12 +48,10 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "verbose", no_argument, NULL, 'v' },
-		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
-	uint32_t fd;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0) {
@@ -65,11 +61,6 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'v':
 			o->verbose = true;
-			break;
-		case 'r':
-			if (parse_u32(optarg, &fd) < 0 || fd > 1024)
-				return -EINVAL;
-			o->ready_fd = (int)fd;
 			break;
 		case 'h':
 			usage(stdout);
@@ -175,6 +166,19 @@ static void raise_limits(void)
 	umask(077);
 }
 
+/* Whoever started us may have left a pipe to hear that clients can connect. */
+static void tell_ready(void)
+{
+	const char *number = getenv("LXSS_READY_FD");
+	uint32_t fd;
+
+	if (!number || parse_u32(number, &fd) < 0 || fd < 3 || fd > 1024)
+		return;
+	unsetenv("LXSS_READY_FD");
+	if (write((int)fd, "1", 1) == 1)
+		close((int)fd);
+}
+
 /* Everything after the lock. */
 static int set_up(struct service *s, const struct options *o, struct err *err)
 {
@@ -186,10 +190,7 @@ static int set_up(struct service *s, const struct options *o, struct err *err)
 	s->listen_fd = unix_listen_at(s->runtime_fd, SERVICE_SOCKET, 0600);
 	if (s->listen_fd < 0)
 		return err_code(err, s->listen_fd, "cannot listen on '%s/" SERVICE_SOCKET "'", s->runtime);
-	if (o->ready_fd >= 0) {
-		r = write_all(o->ready_fd, "1", 1);
-		close(o->ready_fd);
-	}
+	tell_ready();
 	lock = take_lock(s->vm_fd, "lock", 0);
 	if (lock < 0)
 		return err_code(err, lock, "cannot open '%s/" VM_DIR "/lock'", s->runtime);
@@ -259,7 +260,7 @@ static void refuse_clients(struct service *s, const struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .ready_fd = -1 };
+	struct options o = { 0 };
 	struct service s = { .runtime_fd = -1, .vm_fd = -1, .listen_fd = -1 };
 	struct err err = ERR_INIT;
 	int lock, r;

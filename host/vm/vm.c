@@ -45,6 +45,15 @@ struct process {
 	struct child *child;
 };
 
+struct disk_request {
+	struct disk_request *next;
+	struct vm *vm;
+	unsigned unit;
+	char path[256];
+	vm_disk_fn fn;
+	void *arg;
+};
+
 struct vm {
 	struct loop *loop;
 	const struct vm_ops *ops;
@@ -58,6 +67,7 @@ struct vm {
 	char *paths[LIMIT_DISKS + 1]; /* images of busy units */
 	bool swap, measuring;
 	struct timer *straggler;
+	struct disk_request *requests; /* not yet answered */
 	char *why, *lpj_path;
 };
 
@@ -402,6 +412,12 @@ struct vm *vm_free(struct vm *vm)
 		free(vm->paths[i]);
 	}
 	unlinkat(vm->dirfd, "swap", 0);
+	while (vm->requests) {
+		struct disk_request *q = vm->requests;
+
+		vm->requests = q->next;
+		free(q);
+	}
 	timer_free(vm->straggler);
 	free(vm->why);
 	free(vm->lpj_path);
@@ -426,23 +442,25 @@ const char *vm_swap_device(const struct vm *vm)
 
 /* --- disks --- */
 
-struct disk_request {
-	struct vm *vm;
-	unsigned unit;
-	char path[256];
-	vm_disk_fn fn;
-	void *arg;
-};
-
 static void device_name(unsigned unit, char device[16])
 {
 	snprintf(device, 16, "/dev/ubd%c", (char)('a' + unit));
+}
+
+static void disk_request_unlink(struct disk_request *q)
+{
+	struct disk_request **p = &q->vm->requests;
+
+	while (*p != q)
+		p = &(*p)->next;
+	*p = q->next;
 }
 
 static void disk_answer(struct disk_request *q, const struct err *err)
 {
 	char device[16];
 
+	disk_request_unlink(q);
 	device_name(q->unit, device);
 	q->fn(q->vm, err, device, q->arg);
 	free(q);
@@ -455,7 +473,8 @@ static struct disk_request *disk_request(struct vm *vm, unsigned unit, const cha
 
 	if (!q)
 		return NULL;
-	*q = (struct disk_request) { .vm = vm, .unit = unit, .fn = fn, .arg = arg };
+	*q = (struct disk_request) { vm->requests, vm, unit, "", fn, arg };
+	vm->requests = q;
 	snprintf(q->path, sizeof(q->path), "%s", path);
 	return q;
 }
@@ -530,6 +549,8 @@ void vm_attach_disk(struct vm *vm, const char *path, vm_disk_fn fn, void *arg)
 		err_code(&err, r < 0 ? r : -ENOMEM, "Failed to attach disk '%s' to WSL2", path);
 		if (r == -ENOENT)
 			err.id = ERR_ERROR_FILE_NOT_FOUND;
+		if (q)
+			disk_request_unlink(q);
 		free(q);
 		fn(vm, &err, "", arg);
 		return;
@@ -559,6 +580,8 @@ void vm_detach_disk(struct vm *vm, const char *device, vm_disk_fn fn, void *arg)
 
 	if (!q || unit >= ARRAY_SIZE(vm->units)) {
 		err_set(&err, -EINVAL, "'%s' is not a disk of the VM", device);
+		if (q)
+			disk_request_unlink(q);
 		free(q);
 		fn(vm, &err, device, arg);
 		return;
