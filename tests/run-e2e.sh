@@ -1,0 +1,110 @@
+#!/bin/bash
+# tests/run-e2e.sh [--files PATTERN] [--user root|user] [--keep] - installed programs, a real kernel, bats
+#
+# Installs build/ and the kernel into a stage below /tmp, makes the root file systems, and runs each
+# tests/e2e/*.bats twice: as root, and as the ordinary user lxss-test (created if need be). Run by an
+# ordinary user, only that user's half is run. E2E_JOBS files run at the same time (2).
+set -euo pipefail
+cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+pattern= keep= users=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--files) pattern=$2; shift ;;
+	--user) users=$2; shift ;;
+	--keep) keep=1 ;;
+	*) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+	esac
+	shift
+done
+logs=$PWD/build-dev/test-logs
+mkdir -p "$logs"
+results=${LXSS_TEST_RESULTS:-$logs/results}
+: >>"$results"
+
+# /tmp whatever TMPDIR says: socket paths are short
+stage=$(mktemp -d /tmp/lxss-e2e.XXXXXX)
+clean_up() {
+	if [ -n "$keep" ]; then
+		echo "kept: $stage (. $stage/env)"
+	else
+		rm -rf "$stage"
+	fi
+}
+trap clean_up EXIT
+
+DESTDIR=$stage PREFIX=/usr/local tools/configure build --prefix=/usr/local
+DESTDIR=$stage PREFIX=/usr/local tools/install-tree build
+cp -r tests "$stage/tests"
+mkdir "$stage/rootfs" "$stage/tap"
+tests/lib/make-rootfs "$stage/rootfs"
+
+cat >"$stage/env" <<END
+export PATH=$stage/usr/local/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export LXSS_LIBEXEC=$stage/usr/local/libexec/lxss LXSS_STAGE=$stage
+export ROOTFS_DIR=$stage/rootfs ROOTFS_TAR=$stage/rootfs/small.tar
+export MANPATH=$stage/usr/local/share/man LC_ALL=C.UTF-8
+END
+if [ -f "$stage/rootfs/debian.tar" ]; then
+	echo "export DEBIAN_TAR=$stage/rootfs/debian.tar" >>"$stage/env"
+fi
+chmod -R a+rX "$stage"
+
+as_user=()
+if [ "$(id -u)" = 0 ]; then
+	: "${users:=root user}"
+	if [[ " $users " == *" user "* ]]; then
+		id lxss-test >/dev/null 2>&1 || useradd --create-home --shell /bin/bash lxss-test
+		as_user=(setpriv --reuid=lxss-test --regid=lxss-test --clear-groups --inh-caps=-all --bounding-set=-all)
+	fi
+else
+	users=user
+fi
+
+one_file() {	# WHO FILE
+	local who=$1 file=$2 stem status=0 tap run=() started=$SECONDS
+	stem=$(basename "$file" .bats)
+	tap=$logs/e2e-$who-$stem.tap
+	[ "$who" = root ] || run=("${as_user[@]}")
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	timeout -k 20 "${E2E_FILE_TIMEOUT:-900}" "${run[@]}" env -i HOME=/nonexistent TERM=dumb \
+		KILL_ROUNDS="${KILL_ROUNDS:-5}" E2E_WHO="$who" BATS_TEST_TIMEOUT="${BATS_TEST_TIMEOUT:-180}" \
+		bash -c '. "$1/env"; cd "$1/tests/e2e"; exec bats --formatter tap "$2"' bats "$stage" "$stem.bats" \
+		>"$tap" 2>&1 </dev/null || status=$?
+	mkdir -p "$stage/tap/$who"
+	cp "$tap" "$stage/tap/$who/$stem.tap"
+	python3 tests/lib/tap-results "e2e-$who" "$stage/tap/$who/$stem.tap" >>"$results"
+	if [ "$status" != 0 ]; then
+		echo "--- $who $stem ($status, $((SECONDS - started)) s)"
+		sed -n '/^not ok/,/^ok/p' "$tap" | grep -v '^ok' | head -n 150 || true
+		[ "$status" -lt 124 ] || tail -n 20 "$tap"
+	fi
+}
+export -f one_file
+export stage logs results
+
+# Longest first, so that the end of the run is not one file alone
+work=$(
+	for who in $users; do
+		for file in tests/e2e/*.bats; do
+			[[ -z $pattern || ${file##*/} == *$pattern* ]] || continue
+			printf '%s %s %s\n' "$(grep -c '^@test' "$file")" "$who" "$file"
+		done
+	done | sort -k1,1nr -k3,3 | cut -d' ' -f2-
+)
+# Functions go to the children by the environment; arrays do not
+declare -p as_user >"$stage/as_user"
+# shellcheck disable=SC2016 # expanded by the inner shell
+xargs -P "${E2E_JOBS:-2}" -L 1 bash -c '. "$stage/as_user"; one_file "$@"' one_file <<<"$work"
+
+# Whatever a test left to the user lxss-test would run on for ever
+if [[ " $users " == *" user "* ]] && [ "$(id -u)" = 0 ]; then
+	if left=$(ps -u lxss-test -o pid=,args=) && [ -n "$left" ]; then
+		printf 'fail\te2e-user\tno process is left over\t%s\n' "$(head -n 1 <<<"$left")" >>"$results"
+		echo "--- processes left over:"
+		echo "$left"
+		awk '{ print $1 }' <<<"$left" | xargs -r kill -9 2>/dev/null || true
+	else
+		printf 'pass\te2e-user\tno process is left over\t\n' >>"$results"
+	fi
+fi
