@@ -1,0 +1,125 @@
+/* guest/boot/launch.c - clone into new namespaces and a control group of its own
+ *
+ * The init is born (CLONE_INTO_CGROUP) in /sys/fs/cgroup/distro-N: moving a process between groups
+ * later would wait for an RCU grace period.
+ */
+#include "boot/launch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/sched.h>
+
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/util.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+
+uint64_t uptime_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static int open_cgroup(uint64_t instance)
+{
+	char path[64];
+	int fd;
+
+	str_format(path, sizeof(path), CGROUP_ROOT "/distro-%llu", (unsigned long long)instance);
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static pid_t clone_into(int cgroup)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
+			 (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	return pid < 0 ? -errno : (pid_t)pid;
+}
+
+/* Everything that belongs to mini_init is let go: descriptors, masks, handlers. */
+static int run_child(struct distro_boot *boot, distro_main_fn distro_main, int report)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	boot->report = report;
+	/* Its own group becomes "/": a namespace is rooted where its creator is. */
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		log_warn("no control group namespace: %s", strerror(errno));
+	return distro_main(boot);
+}
+
+pid_t launch_distro(struct distro_boot *boot, distro_main_fn distro_main, int *ret_report,
+		    struct err *err)
+{
+	auto_close int cgroup = open_cgroup(boot->instance);
+	auto_close int ours = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (cgroup < 0)
+		log_warn("no control group for instance %llu: %s",
+			 (unsigned long long)boot->instance, strerror(-cgroup));
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(err, "cannot make a socket pair");
+	ours = pair[0];
+	theirs = pair[1];
+	boot->started_us = uptime_us();
+	pid = clone_into(cgroup);
+	if (pid == 0)
+		_exit(run_child(boot, distro_main, take_fd(&theirs)));
+	if (cgroup < 0)
+		cgroup = -1;
+	if (pid < 0)
+		return err_code(err, pid, "cannot make namespaces");
+	*ret_report = take_fd(&ours);
+	return pid;
+}
+
+/* Control groups hold nothing but directories that can be removed. */
+static void remove_groups(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (e->d_type == DT_DIR && e->d_name[0] != '.')
+			remove_groups(fd, e->d_name);
+	if (dir)
+		closedir(dir);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		log_warn("cannot remove control group %s: %s", name, strerror(errno));
+}
+
+void launch_clean(uint64_t instance)
+{
+	char path[64];
+
+	str_format(path, sizeof(path), CGROUP_ROOT "/distro-%llu", (unsigned long long)instance);
+	remove_groups(AT_FDCWD, path);
+}

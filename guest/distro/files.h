@@ -1,0 +1,21 @@
+/* guest/distro/files.h - the files init writes in a distribution, and those it reads from it */
+#ifndef GUEST_DISTRO_FILES_H
+#define GUEST_DISTRO_FILES_H
+
+/* Writes only when the content differs: an unchanged start leaves the disk alone. 0 or -errno. */
+int file_update(const char *path, const char *text);
+
+/* The text of /etc/hosts; allocated. @domain "": localdomain. */
+char *hosts_text(const char *hostname, const char *domain);
+
+/* Points /etc/localtime at the zone, if the distribution has it, and names it in /etc/timezone. */
+void timezone_apply(const char *zone);
+
+struct os_release {
+	char flavor[64], version[64]; /* ID and VERSION_ID; "" if absent or invalid */
+};
+
+void os_release_parse(const char *text, struct os_release *ret);
+void os_release_read(struct os_release *ret);
+
+#endif
