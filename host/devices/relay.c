@@ -2,16 +2,15 @@
  *
  * THEORY OF OPERATION
  *   A host program connects, says struct relay_connect and waits for a u32; from then on its socket
- *   is the stream and belongs to the vsock device. Most programs write their request before we get to
- *   accept(), so it is looked for at once. A stream the guest opens goes to wslservice as
+ *   is the stream and belongs to the vsock device. Most programs write their request before we get
+ * to accept(), so it is looked for at once. A stream the guest opens goes to wslservice as
  *   RELAY_ACCEPT with one end of a socket pair.
  * THE END
  *   The VM is over when its front end closes. Output that host programs have not read yet is then
- *   still written, as long as it moves: GRACE_MS without progress, GRACE_MAX_MS in all. When wslservice
- *   is gone the guest gets ORPHAN_MS to power off.
- * LIMITS
- *   MAX_GREETINGS programs that have connected and not said where to, GREETING_MS each. Without free
- *   descriptors the listener rests for ACCEPT_REST_MS.
+ *   still written, as long as it moves: GRACE_MS without progress, GRACE_MAX_MS in all. When
+ * wslservice is gone the guest gets ORPHAN_MS to power off. LIMITS MAX_GREETINGS programs that have
+ * connected and not said where to, GREETING_MS each. Without free descriptors the listener rests
+ * for ACCEPT_REST_MS.
  */
 #include "relay.h"
 
@@ -52,6 +51,7 @@ struct relay {
 	struct vsock *vsock;
 	struct vhost *vhost;
 	struct channel *control;
+	uid_t uid; /* ours */
 	int connect_fd;
 	struct watch *connect_watch;
 	struct timer *accept_timer, *orphan_timer, *grace_timer;
@@ -144,7 +144,9 @@ static void greet(struct relay *r, int fd)
 		close(fd);
 		return;
 	}
-	*g = (struct greeting) { .relay = r, .fd = fd, .next = r->greetings, .link = &r->greetings };
+	*g = (struct greeting) {
+		.relay = r, .fd = fd, .next = r->greetings, .link = &r->greetings
+	};
 	if (g->next)
 		g->next->link = &g->next;
 	r->greetings = g;
@@ -158,12 +160,12 @@ static void greet(struct relay *r, int fd)
 }
 
 /* The runtime directory keeps others out already; this holds if it does not. */
-static bool may_connect(int fd)
+static bool may_connect(const struct relay *r, int fd)
 {
 	uid_t uid;
 	pid_t pid;
 
-	return unix_peer(fd, &uid, &pid) == 0 && (uid == geteuid() || uid == 0);
+	return unix_peer(fd, &uid, &pid) == 0 && (uid == r->uid || uid == 0);
 }
 
 static void accept_ready(struct watch *w, int fd, uint32_t events, void *arg)
@@ -183,7 +185,7 @@ static void accept_ready(struct watch *w, int fd, uint32_t events, void *arg)
 			}
 			return;
 		}
-		e = may_connect(client) ? read_request(client, &port) : -EPERM;
+		e = may_connect(r, client) ? read_request(client, &port) : -EPERM;
 		if (e > 0)
 			vsock_open(r->vsock, port, client, on_connected, r);
 		else if (e == 0)
@@ -376,6 +378,7 @@ struct relay *relay_new(const struct relay_config *cfg, struct err *err)
 
 	if (r) {
 		r->connect_fd = -1;
+		r->uid = geteuid();
 		e = set_up(r, &fds);
 	}
 	drop_fd(&fds.vhost_fd);

@@ -11,9 +11,9 @@ struct err;
 struct relay;
 
 struct relay_config {
-	int vhost_fd;	/* listening: the VMM's vhost-user front end */
-	int connect_fd; /* listening: host programs that want a stream to the guest */
-	int control_fd; /* connected: wslservice */
+	int vhost_fd;                 /* listening: the VMM's vhost-user front end */
+	int connect_fd;               /* listening: host programs that want a stream to the guest */
+	int control_fd;               /* connected: wslservice */
 	const uint32_t *accept_ports; /* what the guest may connect to */
 	unsigned n_accept_ports;
 };

@@ -1,8 +1,8 @@
 /* host/devices/sandbox.c - no_new_privs, no capabilities, a system call list
  *
  * The list holds what the loop, the rings, the sockets and malloc() use, and nothing that opens,
- * executes, traces or signals. mmap() and mprotect() may not make memory executable. What is missing
- * shows as "killed by SIGSYS"; run with --no-sandbox under strace -c to find the call.
+ * executes, traces or signals. mmap() and mprotect() may not make memory executable. What is
+ * missing shows as "killed by SIGSYS"; run with --no-sandbox under strace -c to find the call.
  */
 #include "sandbox.h"
 
@@ -23,17 +23,37 @@
 
 static const int allowed[] = {
 	/* loop */
-	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(clock_gettime),
-	SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(clock_gettime),
+	SCMP_SYS(restart_syscall),
+	SCMP_SYS(rt_sigreturn),
 	/* streams */
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(recvmsg),
-	SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(accept4),
-	SCMP_SYS(socketpair), SCMP_SYS(shutdown), SCMP_SYS(getsockopt), SCMP_SYS(fcntl),
-	SCMP_SYS(close), SCMP_SYS(fstat),
+	SCMP_SYS(read),
+	SCMP_SYS(write),
+	SCMP_SYS(readv),
+	SCMP_SYS(writev),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto),
+	SCMP_SYS(accept4),
+	SCMP_SYS(socketpair),
+	SCMP_SYS(shutdown),
+	SCMP_SYS(getsockopt),
+	SCMP_SYS(fcntl),
+	SCMP_SYS(close),
+	SCMP_SYS(fstat),
 	/* memory */
-	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(madvise), SCMP_SYS(futex),
+	SCMP_SYS(munmap),
+	SCMP_SYS(mremap),
+	SCMP_SYS(brk),
+	SCMP_SYS(madvise),
+	SCMP_SYS(futex),
 	/* ends */
-	SCMP_SYS(exit), SCMP_SYS(exit_group),
+	SCMP_SYS(exit),
+	SCMP_SYS(exit_group),
 };
 
 static int compare_ints(const void *a, const void *b)

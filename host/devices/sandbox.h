@@ -1,9 +1,9 @@
 /* host/devices/sandbox.h - what remains possible for a process that parses guest memory
  *
- * sandbox_files() first, while files can still be opened: it closes every descriptor but those named
- * and standard error, renumbers nothing, leaves the current directory for "/". sandbox_enter() is the
- * point of no return: no privileges, no core dumps, no tracing, and only the system calls of the
- * list in sandbox.c; any other kills the process.
+ * sandbox_files() first, while files can still be opened: it closes every descriptor but those
+ * named and standard error, renumbers nothing, leaves the current directory for "/".
+ * sandbox_enter() is the point of no return: no privileges, no core dumps, no tracing, and only the
+ * system calls of the list in sandbox.c; any other kills the process.
  */
 #ifndef HOST_DEVICES_SANDBOX_H
 #define HOST_DEVICES_SANDBOX_H

@@ -89,7 +89,8 @@ void guest_memory_clear(struct guest_memory *m)
 void *guest_user_ptr(const struct guest_memory *m, uint64_t user, uint64_t len)
 {
 	for (const struct guest_region *r = m->regions; r < m->regions + m->n; r++)
-		if (user >= r->user && user - r->user < r->size && len <= r->size - (user - r->user))
+		if (user >= r->user && user - r->user < r->size &&
+		    len <= r->size - (user - r->user))
 			return r->host + (user - r->user);
 	return NULL;
 }

@@ -206,8 +206,7 @@ void vq_flush(struct virtqueue *vq, bool quiet)
 	if (quiet)
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (interrupt_wanted(vq) && vq->call_fd >= 0 &&
-	    write(vq->call_fd, &one, sizeof(one)) < 0) {
+	if (interrupt_wanted(vq) && vq->call_fd >= 0 && write(vq->call_fd, &one, sizeof(one)) < 0) {
 		/* EAGAIN: interrupts are pending already. Otherwise the driver is gone, and its
 		 * socket will say so. */
 	}

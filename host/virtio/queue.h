@@ -25,7 +25,7 @@ struct virtqueue {
 	const struct guest_memory *mem;
 	volatile struct vring_desc *desc;
 	uint16_t *avail; /* flags, idx, ring[num], used_event */
-	uint16_t *used;	 /* flags, idx, struct vring_used_elem[num], avail_event */
+	uint16_t *used;  /* flags, idx, struct vring_used_elem[num], avail_event */
 	uint16_t num;
 	uint16_t next_avail; /* the next entry to pop */
 	uint16_t seen_avail; /* the driver's index as we last read it */

@@ -6,15 +6,12 @@
  *   returns 0, or 1 when the payload it left is the reply, or an error, which ends the connection:
  *   a front end that breaks the protocol cannot be served any longer.
  *   A queue runs while it has a size, ring addresses inside the memory table and a kick descriptor
- *   and, once protocol features were negotiated, was enabled. Kicks are edge-triggered: nobody needs
- *   to read the eventfd.
- * FRONT ENDS
- *   UML (virtio_uml) names rings by guest-physical address, QEMU by its own virtual address; both put
- *   the same thing into the table as the region's user address. UML waits for replies with
- *   interrupts off, so a reply is sent at once and may block for a moment.
- * HOSTILE GUEST
- *   UML is not a wall: its guest's root may speak to us as the front end. Sizes are exact, indices
- *   bounded, addresses checked when set and again when the table changes.
+ *   and, once protocol features were negotiated, was enabled. Kicks are edge-triggered: nobody
+ * needs to read the eventfd. FRONT ENDS UML (virtio_uml) names rings by guest-physical address,
+ * QEMU by its own virtual address; both put the same thing into the table as the region's user
+ * address. UML waits for replies with interrupts off, so a reply is sent at once and may block for
+ * a moment. HOSTILE GUEST UML is not a wall: its guest's root may speak to us as the front end.
+ * Sizes are exact, indices bounded, addresses checked when set and again when the table changes.
  * LIMITS
  *   VIRTIO_MAX_QUEUES queues of at most VQ_MAX_SIZE descriptors, GUEST_MEMORY_REGIONS regions, one
  *   front end in the life of a struct vhost.
@@ -116,8 +113,8 @@ static int queue_start_if_ready(struct queue *q)
 	bool enabled = q->enabled || !(v->features >> VHOST_F_PROTOCOL_FEATURES & 1);
 	int r;
 
-	if (q->running || !enabled || !q->has_ring || !q->num || q->kick_fd < 0 ||
-	    !v->memory.n || !v->features_set)
+	if (q->running || !enabled || !q->has_ring || !q->num || q->kick_fd < 0 || !v->memory.n ||
+	    !v->features_set)
 		return 0;
 	r = queue_map(q);
 	if (r < 0)
@@ -155,7 +152,8 @@ static int get_features(struct vhost *v)
 }
 
 /* A driver that starts over without disabling its queues stops them here; the kick descriptor, sent
- * again, starts them. UML leaves PROTOCOL_FEATURES out of the answer and enables its queues anyway. */
+ * again, starts them. UML leaves PROTOCOL_FEATURES out of the answer and enables its queues anyway.
+ */
 static int set_features(struct vhost *v)
 {
 	uint64_t wanted = v->payload.number;
@@ -374,9 +372,8 @@ static const struct request {
 	[VHOST_SET_FEATURES] = { "SET_FEATURES", 8, 8, 0, set_features },
 	[VHOST_SET_OWNER] = { "SET_OWNER", 0, 0, 0, set_owner },
 	[VHOST_RESET_OWNER] = { "RESET_OWNER", 0, 0, 0, reset_owner },
-	[VHOST_SET_MEM_TABLE] = { "SET_MEM_TABLE", VHOST_TABLE_HEAD,
-				  sizeof(struct vhost_mem_table), GUEST_MEMORY_REGIONS,
-				  set_mem_table },
+	[VHOST_SET_MEM_TABLE] = { "SET_MEM_TABLE", VHOST_TABLE_HEAD, sizeof(struct vhost_mem_table),
+				  GUEST_MEMORY_REGIONS, set_mem_table },
 	[VHOST_SET_VRING_NUM] = { "SET_VRING_NUM", 8, 8, 0, set_vring_num },
 	[VHOST_SET_VRING_ADDR] = { "SET_VRING_ADDR", 40, 40, 0, set_vring_addr },
 	[VHOST_SET_VRING_BASE] = { "SET_VRING_BASE", 8, 8, 0, set_vring_base },
@@ -399,9 +396,9 @@ static const struct request *request_of(const struct vhost_header *h)
 	const struct request *r = h->request < ARRAY_SIZE(requests) ? &requests[h->request] : NULL;
 
 	return r && r->handle && h->flags == VHOST_FLAGS_REQUEST && h->size >= r->min_bytes &&
-			       h->size <= r->max_bytes ?
-		       r :
-		       NULL;
+			       h->size <= r->max_bytes
+		       ? r
+		       : NULL;
 }
 
 static void close_fds(struct vhost *v)
@@ -463,8 +460,9 @@ static int receive(struct vhost *v)
 	if (v->got < head)
 		return 1;
 	if (v->got == head && !request_of(&v->header)) {
-		log_warn("%s: the VM sent request %u, flags 0x%x, %u bytes, which is not understood",
-			 v->ops->name, v->header.request, v->header.flags, v->header.size);
+		log_warn(
+			"%s: the VM sent request %u, flags 0x%x, %u bytes, which is not understood",
+			v->ops->name, v->header.request, v->header.flags, v->header.size);
 		return -EPROTO;
 	}
 	if (v->got < head + v->header.size)
@@ -527,9 +525,8 @@ struct vhost *vhost_new(struct loop *loop, int listen_fd, const struct virtio_de
 	*v = (struct vhost) { .loop = loop, .ops = ops, .arg = arg, .listen_fd = listen_fd };
 	v->fd = -1;
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		v->queues[i] = (struct queue) {
-			.vhost = v, .index = i, .kick_fd = -1, .vq.call_fd = -1
-		};
+		v->queues[i] =
+			(struct queue) { .vhost = v, .index = i, .kick_fd = -1, .vq.call_fd = -1 };
 	v->watch = loop_watch(loop, listen_fd, EPOLLIN, front_end_ready, v);
 	if (v->watch)
 		return v;

@@ -37,8 +37,8 @@ enum vhost_request {
 #define VHOST_FLAGS_VERSION 3u /* mask */
 
 #define VHOST_F_PROTOCOL_FEATURES 30
-#define VHOST_PROTOCOL_F_MQ	  0
-#define VHOST_PROTOCOL_F_CONFIG	  9
+#define VHOST_PROTOCOL_F_MQ       0
+#define VHOST_PROTOCOL_F_CONFIG   9
 
 #define VHOST_FD_INDEX 0xffu  /* of the number that comes with KICK, CALL and ERR */
 #define VHOST_FD_NONE  0x100u /* no descriptor is attached */

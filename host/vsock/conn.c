@@ -7,10 +7,10 @@
  *   guest without credit costs no system calls.
  *   Bytes are in buf only after the socket refused them; then EPOLLOUT is asked for.
  * CREDIT (all counters are unsigned 32-bit and wrap)
- *   From the guest: rx_cnt counts what came, fwd_cnt what left for the host; their difference is what
- *   buf may hold and never exceeds window. A stream starts narrow; the first WIDE_SLOTS that carry
- *   data get the wide window: all buffers together stay below
- *   LIMIT_VSOCK_CONNECTIONS * WINDOW_NARROW + WIDE_SLOTS * WINDOW_WIDE bytes.
+ *   From the guest: rx_cnt counts what came, fwd_cnt what left for the host; their difference is
+ * what buf may hold and never exceeds window. A stream starts narrow; the first WIDE_SLOTS that
+ * carry data get the wide window: all buffers together stay below LIMIT_VSOCK_CONNECTIONS *
+ * WINDOW_NARROW + WIDE_SLOTS * WINDOW_WIDE bytes.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* host/vsock/device.c - virtio-vsock device, served to the VMM over vhost-user
  *
  * THEORY OF OPERATION
- *   One struct vsock is one guest's device. A stream (struct conn) is a pair of ports in a table and
- *   a UNIX socket. tx_pump() takes the guest's packets and writes their payload to the sockets;
+ *   One struct vsock is one guest's device. A stream (struct conn) is a pair of ports in a table
+ * and a UNIX socket. tx_pump() takes the guest's packets and writes their payload to the sockets;
  *   rx_pump() lets the streams that have something for the guest take turns filling its buffers.
  *   Loop callbacks only note what became possible (tx_kicked, rx_starved, conn.readable);
  *   vsock_run() then does the work of the whole round, so that events that came together cost one
@@ -18,11 +18,10 @@
  *   SHUTDOWN of both directions is answered with RST, and its RST ends a stream; either way what it
  *   sent before is still written to the host (CONN_DRAINING).
  * HOSTILE GUEST
- *   A bad packet ends its stream; a bad ring stops the device and ends all of them; neither ends the
- *   process. The VM going away, in whatever way, is detached().
- * LIMITS
- *   LIMIT_VSOCK_CONNECTIONS streams in all states; buffers as in conn.c; REPLY_SLOTS refusals
- *   waiting for a guest buffer, the guest's connect() times out beyond.
+ *   A bad packet ends its stream; a bad ring stops the device and ends all of them; neither ends
+ * the process. The VM going away, in whatever way, is detached(). LIMITS LIMIT_VSOCK_CONNECTIONS
+ * streams in all states; buffers as in conn.c; REPLY_SLOTS refusals waiting for a guest buffer, the
+ * guest's connect() times out beyond.
  */
 #include "vsock/device.h"
 

@@ -17,14 +17,14 @@
 #include "vsock/device.h"
 #include "vsock/packet.h"
 
-#define CONN_BUCKETS	(2u * LIMIT_VSOCK_CONNECTIONS)
-#define WINDOW_NARROW	(64u << 10) /* bytes a guest may send unasked on a new stream */
-#define WINDOW_WIDE	(1u << 20)  /* and on one of the WIDE_SLOTS streams that carried data */
-#define WIDE_SLOTS	256u
-#define REPLY_SLOTS	4096u /* RST packets waiting for a guest buffer */
-#define RX_CHAINS	32u   /* guest buffers filled in one turn of one stream */
-#define TX_BUDGET	512u  /* packets taken from the guest before others have a turn */
-#define IDLE_BUFFERS	8u    /* kept for reuse */
+#define CONN_BUCKETS  (2u * LIMIT_VSOCK_CONNECTIONS)
+#define WINDOW_NARROW (64u << 10) /* bytes a guest may send unasked on a new stream */
+#define WINDOW_WIDE   (1u << 20)  /* and on one of the WIDE_SLOTS streams that carried data */
+#define WIDE_SLOTS    256u
+#define REPLY_SLOTS   4096u /* RST packets waiting for a guest buffer */
+#define RX_CHAINS     32u   /* guest buffers filled in one turn of one stream */
+#define TX_BUDGET     512u  /* packets taken from the guest before others have a turn */
+#define IDLE_BUFFERS  8u    /* kept for reuse */
 
 enum { QUEUE_RX, QUEUE_TX, QUEUE_EVENT, QUEUE_COUNT };
 
@@ -90,14 +90,14 @@ struct conn {
 
 	int fd;
 	struct watch *watch;
-	bool readable;	 /* the socket may have bytes or its end for us */
-	bool ending;	 /* the peer closed a direction: read on until that is seen */
+	bool readable;   /* the socket may have bytes or its end for us */
+	bool ending;     /* the peer closed a direction: read on until that is seen */
 	bool want_write; /* registered for EPOLLOUT */
 	struct buffer buf;
 
 	uint32_t owe;
 	uint8_t shut_wanted, shut_sent; /* SHUTDOWN flags towards the guest */
-	uint8_t peer_shutdown;		/* SHUTDOWN flags from the guest */
+	uint8_t peer_shutdown;          /* SHUTDOWN flags from the guest */
 
 	uint32_t tx_cnt, peer_fwd, peer_alloc; /* credit towards the guest */
 	uint32_t rx_cnt, fwd_cnt, fwd_sent;    /* credit we gave */
@@ -167,7 +167,7 @@ void conn_free(struct conn *c, int error);
 void conn_drain(struct conn *c);
 /* Closes the socket and waits for the guest's RST. */
 void conn_linger(struct conn *c);
-void conn_answer(struct conn *c, int error); /* of a pending connect */
+void conn_answer(struct conn *c, int error);                     /* of a pending connect */
 uint32_t conn_free_port(struct vsock *dev, uint32_t guest_port); /* a host port not in use */
 /* Puts the stream in line if it has something for the guest. */
 void conn_schedule(struct conn *c);
@@ -179,7 +179,7 @@ void deadline_set(struct conn *c, struct deadline_list *d);
 /* The guest's bytes for the host socket. */
 int conn_write(struct conn *c, struct iovec *iov, unsigned n, uint32_t len);
 void conn_credit_moved(struct conn *c, uint32_t bytes); /* bytes have left us for the host */
-void conn_host_gone(struct conn *c); /* the host end takes no more */
+void conn_host_gone(struct conn *c);                    /* the host end takes no more */
 void conn_peer_shutdown(struct conn *c, uint32_t flags);
 
 /* --- rx.c, tx.c, device.c --- */

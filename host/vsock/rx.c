@@ -104,7 +104,7 @@ static bool send_reply(struct vsock *dev)
 struct batch {
 	struct vq_chain chains[RX_CHAINS];
 	unsigned n, n_data; /* chains, and segments for payload in dev->data */
-	size_t bytes;	    /* room for payload, at most the stream's credit */
+	size_t bytes;       /* room for payload, at most the stream's credit */
 };
 
 static void collect(struct conn *c, struct batch *b)

@@ -1,9 +1,9 @@
 /* host/vsock/tx.c - from the guest: packets in ring order, payload straight into host sockets
  *
  * HOSTILE GUEST
- *   The header is copied out before it is looked at. What a stream's state does not allow gets an RST
- *   and ends that stream; what names no stream gets an RST; a foreign source address gets nothing. A
- *   guest that sends more than the credit it has ends that stream.
+ *   The header is copied out before it is looked at. What a stream's state does not allow gets an
+ * RST and ends that stream; what names no stream gets an RST; a foreign source address gets
+ * nothing. A guest that sends more than the credit it has ends that stream.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -31,7 +31,8 @@ static bool port_accepts(const struct vsock *dev, uint32_t port)
 	return false;
 }
 
-/* The guest's end of a new socket pair becomes a stream, the other is offered to the port's owner. */
+/* The guest's end of a new socket pair becomes a stream, the other is offered to the port's owner.
+ */
 static int open_stream(struct vsock *dev, const struct vsock_packet *p)
 {
 	int fds[2], r;
@@ -140,9 +141,9 @@ static void on_packet(struct vsock *dev, const struct vsock_packet *p, bool malf
 
 	if (p->src_cid != dev->guest_cid)
 		return;
-	c = p->dst_cid == VSOCK_CID_HOST && p->type == VIRTIO_VSOCK_TYPE_STREAM ?
-		    conn_find(dev, p->src_port, p->dst_port) :
-		    NULL;
+	c = p->dst_cid == VSOCK_CID_HOST && p->type == VIRTIO_VSOCK_TYPE_STREAM
+		    ? conn_find(dev, p->src_port, p->dst_port)
+		    : NULL;
 	if (c && p->op == VIRTIO_VSOCK_OP_REQUEST && c->state == CONN_CLOSING) {
 		conn_free(c, 0); /* the guest has forgotten the old stream */
 		c = NULL;
@@ -151,8 +152,8 @@ static void on_packet(struct vsock *dev, const struct vsock_packet *p, bool malf
 		conn_reset(c);
 	else if (c)
 		on_stream_packet(c, p, iov, n);
-	else if (p->op == VIRTIO_VSOCK_OP_REQUEST && !malformed &&
-		 p->dst_cid == VSOCK_CID_HOST && p->type == VIRTIO_VSOCK_TYPE_STREAM)
+	else if (p->op == VIRTIO_VSOCK_OP_REQUEST && !malformed && p->dst_cid == VSOCK_CID_HOST &&
+		 p->type == VIRTIO_VSOCK_TYPE_STREAM)
 		on_request(dev, p);
 	else if (p->op != VIRTIO_VSOCK_OP_RST)
 		reply_rst(dev, p);
