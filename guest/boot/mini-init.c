@@ -28,6 +28,7 @@
 
 #include "boot/disk.h"
 #include "boot/hostname.h"
+#include "boot/kmsg.h"
 #include "boot/transport.h"
 #include "boot/vm-setup.h"
 #include "common/cleanup.h"
@@ -468,10 +469,22 @@ static int connect_service(int fd)
 	}
 }
 
+/* The standard descriptors and the log's are not set up yet, and will be overwritten. */
+static int connect_early(void)
+{
+	auto_close int fd = host_connect_start();
+	int moved;
+
+	if (fd < 0)
+		return take_fd(&fd);
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, LOG_FD + 1);
+	return moved < 0 ? -errno : moved;
+}
+
 static void set_up(struct vm *vm)
 {
 	struct err err = ERR_INIT;
-	int connecting = host_connect_start();
+	int connecting = connect_early();
 	int fd;
 
 	if (vm_setup_root(&err) < 0)
