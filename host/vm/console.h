@@ -5,7 +5,7 @@
 struct console;
 struct loop;
 
-/* Takes @fd, the read end of the console's pipe. @path NULL: no file. */
+/* Takes @fd, our end of the console. @path NULL: no file. */
 struct console *console_new(struct loop *loop, int fd, const char *path);
 struct console *console_free(struct console *c);
 /* The last few KiB, NUL-terminated, valid until the next loop round. */

@@ -318,8 +318,9 @@ static int start_engine(struct vm *vm, const struct vm_config *cfg, struct err *
 	int out[2];
 	pid_t pid;
 
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return err_errno(err, "cannot create the console's pipe");
+	/* A socket, not a pipe: the kernel's console driver wants to read and to write it. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, out) < 0)
+		return err_errno(err, "cannot create the console's socket");
 	get = out[0];
 	put = out[1];
 	vm->measuring = lpj == 0;
