@@ -144,7 +144,8 @@ static int swap_on(const char *device)
 	if (bytes < 0)
 		return -errno;
 	r = write_swap_header(fd, (uint64_t)bytes);
-	if (r == 0 && swapon(device, SWAP_FLAG_DISCARD) < 0)
+	/* Freed clusters are discarded as they come: discarding the whole disk first takes long. */
+	if (r == 0 && swapon(device, SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_PAGES) < 0)
 		r = -errno;
 	return r;
 }

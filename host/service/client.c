@@ -101,10 +101,16 @@ void client_session_created(struct client *c, struct session *session,
 	uint64_t now = now_us();
 
 	machine_timings(c->service->machine, machine, sizeof(machine));
-	str_format(timings, sizeof(timings), "%s total_start=%llu session=%llu",
-		   i->wanted_us >= c->asked_us ? machine : "",
-		   (unsigned long long)(i->ready_us > c->asked_us ? i->ready_us - c->asked_us : 0),
-		   (unsigned long long)(now - i->asked_us));
+	if (i->ready_us > c->asked_us) /* this command started the distribution, perhaps the VM, too */
+		str_format(timings, sizeof(timings), "%s disk=%llu namespaces=%llu init=%llu session=%llu",
+			   i->attach_us - c->asked_us > 1000 ? machine : "",
+			   (unsigned long long)(i->launch_us - i->attach_us),
+			   (unsigned long long)(i->hello_us - i->launch_us),
+			   (unsigned long long)(i->ready_us - i->hello_us),
+			   (unsigned long long)(now - i->asked_us));
+	else
+		str_format(timings, sizeof(timings), "session=%llu",
+			   (unsigned long long)(now - i->asked_us));
 	c->session = session;
 	client_reply(c, MSG_LAUNCHED,
 		     &(struct msg_launched) { .relay_socket = path,

@@ -239,7 +239,7 @@ static void detach(struct instance *i)
 	timer_cancel(i->deadline); /* the engine's console has its own */
 	if (i->attaching)
 		return; /* disk_attached() comes back here */
-	if (i->device[0] && vm)
+	if (i->device[0] && vm && machine_state(i->service->machine) == MACHINE_RUNNING)
 		vm_detach_disk(vm, i->device, disk_detached, i);
 	else
 		gone(i, stopped_reason());
@@ -514,6 +514,7 @@ void instance_hello(struct service *s, struct channel *c, const struct msg_hello
 		.default_uid = i->record.default_uid,
 	};
 	i->channel = c;
+	i->hello_us = now_us();
 	channel_set_owner(c, &init_ops, i);
 	channel_send(c, MSG_DISTRO_CONFIG, 0, &config);
 }
@@ -560,6 +561,7 @@ static void disk_attached(struct vm *vm, const struct err *err, const char *devi
 			machine_settings(i->service->machine)->mount_device_timeout_ms, (int64_t)0),
 	};
 	i->state = INSTANCE_LAUNCHING;
+	i->launch_us = now_us();
 	i->launched = true;
 	machine_call(i->service->machine, MSG_LAUNCH_DISTRO, &msg, launch_answered, i);
 }
@@ -578,6 +580,7 @@ static void machine_ready(struct waiter *w, const struct err *err)
 	if (timeout >= 0)
 		timer_set(i->deadline, (uint64_t)timeout);
 	i->state = INSTANCE_ATTACHING;
+	i->attach_us = now_us();
 	i->attaching = true;
 	image = registry_image_path(&i->record);
 	vm_attach_disk(machine_vm(i->service->machine), image, disk_attached, i);

@@ -117,7 +117,8 @@ struct instance {
 	struct instance *next;
 	struct service *service;
 	struct registry_record record;
-	uint64_t number, wanted_us, ready_us, asked_us;
+	uint64_t number;
+	uint64_t wanted_us, attach_us, launch_us, hello_us, ready_us, asked_us; /* for WSL_TIMING */
 	enum instance_state state;
 	char device[16];
 	struct channel *channel;
