@@ -21,6 +21,8 @@
 #include "common/log.h"
 #include "common/util.h"
 
+/* The kernel's SWAP_FLAG_DISCARD_PAGES, which libc does not name. */
+#define SWAP_DISCARD_PAGES 0x40000
 #define SWAP_DEVICE_TIMEOUT_MS 10000
 
 static const struct {
@@ -145,7 +147,7 @@ static int swap_on(const char *device)
 		return -errno;
 	r = write_swap_header(fd, (uint64_t)bytes);
 	/* Freed clusters are discarded as they come: discarding the whole disk first takes long. */
-	if (r == 0 && swapon(device, SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_PAGES) < 0)
+	if (r == 0 && swapon(device, SWAP_FLAG_DISCARD | SWAP_DISCARD_PAGES) < 0)
 		r = -errno;
 	return r;
 }
