@@ -2,6 +2,7 @@
 #ifndef HOST_CLIENT_CLIENT_INTERNAL_H
 #define HOST_CLIENT_CLIENT_INTERNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,10 +12,13 @@ struct err;
 struct service_start {
 	pid_t pid;
 	int ready_fd;
+	bool ended;
+	int status; /* once ended: its wait status */
 };
 
 /* Starts wslservice in a session of its own; 0 or -errno. */
 int service_start(struct service_start *ret, struct err *err);
+bool service_ended(struct service_start *s);
 /* Fills *err with what became of it; always negative. */
 int service_failure(struct service_start *s, struct err *err);
 void service_start_done(struct service_start *s);

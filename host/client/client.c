@@ -15,7 +15,7 @@
 #include "io/channel.h"
 #include "io/socket.h"
 
-#define CONNECT_MS 5000u
+#define CONNECT_MS 10000u /* a service that starts may wait 3 s for a predecessor to be gone */
 #define RETRY_MS   4u
 
 struct client {
@@ -176,9 +176,14 @@ static int connect_loop(const struct client_config *cfg, struct service_start *s
 		if (!started && (r = service_start(s, err)) < 0)
 			return r;
 		started = true;
-		if (now_ms() >= deadline_ms)
-			return service_failure(s, err);
 		pause_for(s);
+		if (now_ms() >= deadline_ms || (service_ended(s) && s->status != 0))
+			return service_failure(s, err);
+		if (service_ended(s)) { /* it met a service that was leaving: once more */
+			service_start_done(s);
+			*s = (struct service_start) { .ready_fd = -1 };
+			started = false;
+		}
 	}
 }
 

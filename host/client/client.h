@@ -24,7 +24,7 @@ struct err;
 struct client_config {
 	int dirfd;                                    /* the runtime directory; borrowed */
 	bool start_service;                           /* start wslservice when nobody answers */
-	uint64_t connect_ms;                          /* until the service has greeted; 0: 5 s */
+	uint64_t connect_ms;                          /* until the service has greeted; 0: 10 s */
 	void (*warning)(const char *text, void *arg); /* NULL: ignored */
 	void (*progress)(const struct msg_progress *p, void *arg);
 	void *arg;

@@ -134,28 +134,36 @@ static void last_line(const char *path, char *buf, size_t size)
 		memmove(buf, line + 1, strlen(line + 1) + 1);
 }
 
+bool service_ended(struct service_start *s)
+{
+	if (s->pid > 0 && waitpid(s->pid, &s->status, WNOHANG) == s->pid) {
+		s->pid = 0;
+		s->ended = true;
+	}
+	return s->ended;
+}
+
 int service_failure(struct service_start *s, struct err *err)
 {
-	auto_free char *log = log_path(NULL);
+	auto_free char *path = log_path(NULL);
+	const char *log = path ? path : "?";
 	char line[512];
-	int status;
 
-	last_line(log ? log : "", line, sizeof(line));
-	if (s->pid <= 0 || waitpid(s->pid, &status, WNOHANG) != s->pid)
-		return err_id(err, ERR_WSL_E_SERVICE_UNAVAILABLE,
-			      "wslservice does not answer. Its log is '%s'; 'wsl --shutdown "
-			      "--force' ends "
-			      "it.",
-			      log ? log : "?");
-	s->pid = 0;
-	if (WIFSIGNALED(status))
+	last_line(log, line, sizeof(line));
+	if (!service_ended(s) || s->status == 0)
+		return err_id(
+			err, ERR_WSL_E_SERVICE_UNAVAILABLE,
+			"wslservice does not answer. Its log is '%s'; 'wsl --shutdown --force' "
+			"ends it.",
+			log);
+	if (WIFSIGNALED(s->status))
 		return err_id(
 			err, ERR_WSL_E_SERVICE_UNAVAILABLE,
 			"wslservice was ended by signal %d (%s) while starting. Its log is '%s'.",
-			WTERMSIG(status), strsignal(WTERMSIG(status)), log ? log : "?");
+			WTERMSIG(s->status), strsignal(WTERMSIG(s->status)), log);
 	return err_id(err, ERR_WSL_E_SERVICE_UNAVAILABLE,
 		      "wslservice could not start (exit code %d)%s%s\nIts log is '%s'.",
-		      WEXITSTATUS(status), line[0] ? ": " : ".", line, log ? log : "?");
+		      WEXITSTATUS(s->status), line[0] ? ": " : ".", line, log);
 }
 
 void service_start_done(struct service_start *s)
