@@ -133,6 +133,21 @@ static const struct field msg_relay_stats_fields[] = {
 	U64(msg_relay_stats, bytes_to_host),
 };
 
+static const struct field msg_net_config_fields[] = {
+	STR(msg_net_config, mode),	  STR(msg_net_config, interface),
+	STR(msg_net_config, address4),	  STR(msg_net_config, gateway4),
+	STR(msg_net_config, address6),	  STR(msg_net_config, gateway6),
+	U32(msg_net_config, prefix4),	  U32(msg_net_config, prefix6),
+	U32(msg_net_config, mtu),	  STR(msg_net_config, dns_address),
+	STRV(msg_net_config, nameservers), STRV(msg_net_config, search),
+	U32(msg_net_config, localhost_forwarding),
+};
+static const struct field msg_port_fields[] = {
+	U32(msg_port, family),
+	U32(msg_port, protocol),
+	U32(msg_port, port),
+	U32(msg_port, any),
+};
 static const struct field msg_image_info_fields[] = {
 	STR(msg_image_info, distribution_conf),
 	STR(msg_image_info, os_release),

@@ -22,7 +22,9 @@
 
 #define VSOCK_CID_HOST	2u
 #define VSOCK_CID_GUEST 3u
-#define VSOCK_PORT_INIT 50000u /* guest to host: control channels of mini_init and of each init */
+#define VSOCK_PORT_INIT	     50000u /* guest to host: control channels of mini_init, each init and gns */
+#define VSOCK_PORT_DNS	     50010u /* guest to host: DNS messages, each with a 2-byte length before it */
+#define VSOCK_PORT_LOCALHOST 50011u /* host to guest: forwarded connections, struct msg_port first */
 
 /* Columns: NAME, type number, struct tag. The tag "none" has no fields. */
 #define MESSAGE_TYPES(X)                                                                           \
@@ -55,6 +57,9 @@
 	X(FREEZE_DISTRO, 0x204, msg_number)                                                        \
 	X(THAW_DISTRO, 0x205, msg_number)                                                          \
 	X(POWER_OFF, 0x206, msg_none)                                                              \
+	X(NET_CONFIG, 0x207, msg_net_config)                                                       \
+	X(PORT_OPENED, 0x208, msg_port)                                                            \
+	X(PORT_CLOSED, 0x209, msg_port)                                                            \
 	/* wslservice and a distribution's init */                                                 \
 	X(DISTRO_CONFIG, 0x300, msg_distro_config)                                                 \
 	X(DISTRO_READY, 0x301, msg_distro_ready)                                                   \
@@ -72,6 +77,8 @@
 	X(RELAY_ACCEPT, 0x500, msg_number)                                                         \
 	X(RELAY_STATS, 0x501, msg_none)                                                            \
 	X(RELAY_STATS_REPLY, 0x502, msg_relay_stats)                                               \
+	X(RELAY_FORWARD, 0x503, msg_port)                                                          \
+	X(RELAY_FORWARD_STOP, 0x504, msg_port)                                                     \
 	/* wslimage to wslservice, on the worker's channel */                                      \
 	X(IMAGE_INFO, 0x600, msg_image_info)
 
@@ -87,7 +94,7 @@ struct message_header {
 	uint32_t seq;
 };
 
-enum role { ROLE_CLIENT = 1, ROLE_SERVICE, ROLE_MINI_INIT, ROLE_DISTRO_INIT, ROLE_RELAY, ROLE_SESSION };
+enum role { ROLE_CLIENT = 1, ROLE_SERVICE, ROLE_MINI_INIT, ROLE_DISTRO_INIT, ROLE_RELAY, ROLE_SESSION, ROLE_GNS };
 
 struct msg_none {
 	char unused;
@@ -200,6 +207,21 @@ struct msg_relay_stats {
 	uint64_t connections, opened, refused, bytes_to_guest, bytes_to_host;
 };
 
+struct msg_net_config {
+	const char *mode; /* "none", "nat", "mirrored" */
+	const char *interface; /* "eth0" */
+	const char *address4, *gateway4, *address6, *gateway6; /* "" : that family is off */
+	uint32_t prefix4, prefix6, mtu;
+	const char *dns_address; /* of the tunnel, put on lo; "": no tunnel */
+	struct strv nameservers, search; /* of resolv.conf */
+	uint32_t localhost_forwarding; /* report listening ports */
+};
+struct msg_port { /* a listening socket of the guest */
+	uint32_t family; /* 4 or 6 */
+	uint32_t protocol; /* 6 TCP, 17 UDP */
+	uint32_t port;
+	uint32_t any; /* bound to the wildcard address, not to loopback */
+};
 struct msg_image_info {
 	const char *distribution_conf, *os_release; /* texts of the two files, "" if absent */
 	uint64_t files, bytes; /* inodes and bytes of content written */
