@@ -241,3 +241,16 @@ int unknown_distro(const struct distro_list *l, const char *name, struct err *er
 	       near ? "\nDid you mean '" : "", near ? near : "", near ? "'?" : "");
 	return err_context(err, "Service");
 }
+
+int name_error(struct cli *cli, const char *name, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	struct distro_list l;
+
+	if (!name || err->id != ERR_WSL_E_DISTRO_NOT_FOUND)
+		return -err->errnum;
+	distros_get(cli, &l, &ignored);
+	unknown_distro(&l, name, err);
+	distros_free(&l);
+	return -err->errnum;
+}

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/distros.h"
 #include "client/client.h"
 #include "common/cleanup.h"
 #include "common/err.h"
@@ -22,8 +23,9 @@ static int about_distro(struct cli *cli, uint16_t type, const struct verb_args *
 			struct err *err)
 {
 	struct msg_text m = { .text = args->distro };
+	int r = cli_request(cli, type, &m, CLIENT_QUICK_MS, err);
 
-	return cli_request(cli, type, &m, CLIENT_QUICK_MS, err);
+	return r < 0 ? name_error(cli, args->distro, err) : r;
 }
 
 int cmd_set_default(struct cli *cli, const struct verb_args *args, struct err *err)

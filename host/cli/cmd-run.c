@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/distros.h"
 #include "cli/environment.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
@@ -162,7 +163,7 @@ int run_in_guest(struct cli *cli, const struct invocation *inv, struct err *err)
 	r = launch(client, inv, &line, flags, &launched, err);
 	command_line_done(&line);
 	if (r < 0)
-		return r;
+		return name_error(cli, inv->distro, err);
 	t.launched = now_us();
 	timings = str_dup(launched.timings);
 	launched.relay_socket =

@@ -22,6 +22,9 @@ void distros_free(struct distro_list *l);
 const struct msg_distro *distros_find(const struct distro_list *l, const char *name);
 /* The error for a name that is not in the list, with the nearest one; @l may be NULL. */
 int unknown_distro(const struct distro_list *l, const char *name, struct err *err);
+/* A request about @name failed: if the name is unknown, tells it as above, whichever phase of the
+ * service noticed. Returns -errnum. */
+int name_error(struct cli *cli, const char *name, struct err *err);
 
 /* Prints what --list with @args shows; an exit code, or a negative errno value. */
 int distros_print(FILE *to, const struct distro_list *l, const struct verb_args *args,
