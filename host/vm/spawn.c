@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -64,6 +65,8 @@ static int become(const struct spawn *s, pid_t parent)
 	setrlimit(RLIMIT_CORE, &no_core);
 	if (s->new_session)
 		setsid();
+	if (s->fixed_addresses)
+		personality(ADDR_NO_RANDOMIZE);
 	if (s->die_with_parent && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
 		return -ESRCH;
 	if ((s->cwd_fd >= 0 ? fchdir(s->cwd_fd) : chdir("/")) < 0)

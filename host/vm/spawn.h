@@ -16,6 +16,7 @@ struct spawn {
 	unsigned n_keep;
 	bool new_session;
 	bool die_with_parent;
+	bool fixed_addresses; /* no address space randomisation */
 };
 
 /* Returns the child's pid, or -errno with *err set when the program cannot be started. */

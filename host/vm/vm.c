@@ -333,6 +333,7 @@ static int start_engine(struct vm *vm, const struct vm_config *cfg, struct err *
 			.keep = &cfg->lock_fd,
 			.n_keep = 1,
 			.new_session = true,
+			.fixed_addresses = true, /* it would start itself a second time to get them */
 		},
 		err);
 	engine_command_done(&cmd);
