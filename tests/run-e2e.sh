@@ -33,17 +33,19 @@ clean_up() {
 }
 trap clean_up EXIT
 
-DESTDIR=$stage PREFIX=/usr/local tools/configure build --prefix=/usr/local
-DESTDIR=$stage PREFIX=/usr/local tools/install-tree build
+export PREFIX=${PREFIX:-/usr/local}
+tools/configure build --prefix="$PREFIX"
+ninja -C build --quiet >"$logs/build.log" 2>&1 || { tail -n 30 "$logs/build.log"; exit 1; }
+DESTDIR=$stage tools/install-tree build
 cp -r tests "$stage/tests"
 mkdir "$stage/rootfs" "$stage/tap"
 tests/lib/make-rootfs "$stage/rootfs"
 
 cat >"$stage/env" <<END
-export PATH=$stage/usr/local/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
-export LXSS_LIBEXEC=$stage/usr/local/libexec/lxss LXSS_STAGE=$stage
+export PATH=$stage$PREFIX/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export LXSS_LIBEXEC=$stage$PREFIX/libexec/lxss LXSS_STAGE=$stage
 export ROOTFS_DIR=$stage/rootfs ROOTFS_TAR=$stage/rootfs/small.tar
-export MANPATH=$stage/usr/local/share/man LC_ALL=C.UTF-8
+export MANPATH=$stage$PREFIX/share/man LC_ALL=C.UTF-8
 END
 if [ -f "$stage/rootfs/debian.tar" ]; then
 	echo "export DEBIAN_TAR=$stage/rootfs/debian.tar" >>"$stage/env"

@@ -27,6 +27,7 @@ mkdir -p "$logs"
 results=$PWD/$logs/results
 : >"$results"
 export LXSS_TEST_RESULTS=$results
+export PREFIX=${PREFIX:-/usr/local}
 
 wanted() { [[ ,$only, == *,$1,* ]]; }
 say() { printf '== %s (%s s)\n' "$*" "$SECONDS"; }
@@ -34,8 +35,10 @@ record() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:-}" >>"$results"; }
 
 # A build that fails is a failed test, and what depends on it is not run
 built() {	# DIRECTORY
+	local options=()
+	[ "$1" != build ] || options=(--prefix="$PREFIX")
 	say "building $1"
-	if tools/configure "$1" && ninja -C "$1" --quiet >"$logs/$1.log" 2>&1; then
+	if tools/configure "$1" "${options[@]}" && ninja -C "$1" --quiet >"$logs/$1.log" 2>&1; then
 		return 0
 	fi
 	grep -E -A 5 'FAILED|error:' "$logs/$1.log" | head -n 40

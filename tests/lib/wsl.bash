@@ -1,0 +1,88 @@
+# tests/lib/wsl.bash - what end-to-end tests share: `load ../lib/wsl`
+#
+#   setup_file()    { wsl_sandbox; wsl_box; }		one service, VM and distribution "box" for a file, or
+#   setup()         { wsl_sandbox; }			fresh ones for each test
+#   teardown*()     { wsl_sandbox_end; }		nothing may be left over
+#
+# In a sandbox every XDG directory is private, and so is the wslservice. `wsl` is the program with a
+# deadline: no command may hang; 124 is its exit code then. $WSL is the program itself.
+
+bats_require_minimum_version 1.5.0
+
+LIB=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+WSL=$(command -v wsl || true)
+export LIB WSL
+
+wsl() { timeout --foreground -k 5 "${WSL_DEADLINE:-60}" "$WSL" "$@"; }
+wslconfig() { timeout --foreground -k 5 60 "$(dirname "$WSL")/wslconfig" "$@"; }
+
+wsl_sandbox() {
+	SANDBOX=$(mktemp -d /tmp/lx.XXXXXX)
+	export SANDBOX
+	export HOME=$SANDBOX/home XDG_RUNTIME_DIR=$SANDBOX/run XDG_DATA_HOME=$SANDBOX/data \
+		XDG_CACHE_HOME=$SANDBOX/cache XDG_STATE_HOME=$SANDBOX/state XDG_CONFIG_HOME=$SANDBOX/config
+	mkdir -m 700 "$HOME" "$XDG_RUNTIME_DIR" "$XDG_DATA_HOME" "$XDG_CACHE_HOME" "$XDG_STATE_HOME" \
+		"$XDG_CONFIG_HOME"
+	unset WSLENV WSL_TIMING WSL_DISABLE_WARNINGS WSL_UTF8
+	cd "$HOME" || return
+}
+
+# Imports the small root file system, or another archive, as "box" or another name
+wsl_box() { # [NAME [ARCHIVE [OPTION...]]]
+	local name=${1:-box} archive=${2:-$ROOTFS_TAR}
+	shift $(($# > 2 ? 2 : $#))
+	wsl --import "$name" "$SANDBOX/$name" "$archive" "$@" >"$SANDBOX/import.log" 2>&1 || {
+		cat "$SANDBOX/import.log"
+		return 1
+	}
+}
+
+wslconf() { # lines of ~/.wslconfig
+	printf '%s\n' "$@" >"$HOME/.wslconfig"
+}
+
+service_pid() { "$LIB/leftovers" --pid-of wslservice "$SANDBOX"; }
+kernel_pid() { "$LIB/leftovers" --pid-of linux "$SANDBOX"; }
+relay_pid() { "$LIB/leftovers" --pid-of wslrelay "$SANDBOX"; }
+
+# Repeats a command until it succeeds; fails after SECONDS
+eventually() { # SECONDS COMMAND...
+	local until=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@"; do
+		((${EPOCHREALTIME/./} < until)) || { echo "not within the time: $*"; return 1; }
+		sleep 0.05
+	done
+}
+
+is_stopped() { wsl --list --verbose | grep -qE "^[* ] $1 +Stopped"; }
+is_running() { wsl --list --verbose | grep -qE "^[* ] $1 +Running"; }
+
+# Ends the service in an orderly way and checks that nothing of the sandbox is left
+wsl_sandbox_end() {
+	local pid status=0
+	[ -d "${SANDBOX:-}" ] || return 0
+	cd /
+	wsl --shutdown || { echo "wsl --shutdown failed"; status=1; }
+	if pid=$(service_pid) && [ -n "$pid" ]; then
+		kill -TERM $pid
+	fi
+	if ! "$LIB/leftovers" --wait 10 "$SANDBOX"; then
+		"$LIB/leftovers" --kill "$SANDBOX" >/dev/null || true
+		status=1
+	fi
+	if [ $status != 0 ]; then
+		echo "--- logs"
+		tail -n 30 "$XDG_STATE_HOME"/lxss/*.log 2>/dev/null || true
+	fi
+	rm -rf "$SANDBOX"
+	return $status
+}
+
+# For a test that failed in a shared sandbox: what the service had to say
+wsl_logs() { tail -n "${1:-40}" "$XDG_STATE_HOME"/lxss/*.log 2>/dev/null || true; }
+
+# Python with a terminal to type into; see pty.py
+term() { timeout --foreground -k 5 "${WSL_DEADLINE:-60}" python3 "$LIB/pty.py" "$@"; }
+
+need_root() { [ "$(id -u)" = 0 ] || skip "needs the superuser"; }
