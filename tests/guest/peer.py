@@ -146,6 +146,7 @@ class Session:
 
     def __init__(self, connect, created, flags):
         self.id, self.flags, self.streams = created["session"], flags, {}
+        self.rest = b""
         for stream in range(5):
             if created["streams"] & 1 << stream:
                 self.streams[stream] = connect(created["port"])
@@ -160,28 +161,27 @@ class Session:
         return self.streams.get(PTY, self.streams.get(STDOUT)).recv(n)
 
     def read_until(self, mark, timeout=20):
-        out, end = b"", time.monotonic() + timeout
-        while mark not in out:
-            assert time.monotonic() < end, f"no {mark!r} in {out!r}"
+        """Returns what came, with the mark; what follows is kept for the next call."""
+        end = time.monotonic() + timeout
+        while mark not in self.rest:
+            assert time.monotonic() < end, f"no {mark!r} in {self.rest!r}"
             piece = self.read()
-            assert piece, f"end before {mark!r}: {out!r}"
-            out += piece
-        return out
+            assert piece, f"end before {mark!r}: {self.rest!r}"
+            self.rest += piece
+        out, _, self.rest = self.rest.partition(mark)
+        return out + mark
 
     def close_stdin(self):
         self.streams[STDIN].shutdown(socket.SHUT_WR)
 
     def drain(self, stream):
         out = b""
-        while stream in self.streams:
-            piece = self.streams[stream].recv(1 << 20)
-            if not piece:
-                break
+        while piece := self.streams[stream].recv(1 << 20):
             out += piece
         return out
 
     def finish(self):
-        out = self.drain(PTY if self.flags & (TTY_STDOUT) else STDOUT)
+        out = self.rest + self.drain(PTY if self.flags & TTY_STDOUT else STDOUT)
         err = b"" if self.flags & TTY_STDERR else self.drain(STDERR)
         status = self.control.wait("EXIT_STATUS")["status"]
         self.close()
@@ -284,7 +284,11 @@ class VM:
     def guest(self, role, ident=0):
         while (role, ident) not in self.pending:
             c = self.accept()
-            c.hello = c.wait("HELLO")
+            try:
+                c.hello = c.wait("HELLO")
+            except EOFError:  # of a launch that failed
+                c.close()
+                continue
             self.pending[(c.hello["role"], c.hello["id"])] = c
         return self.pending.pop((role, ident))
 
@@ -328,3 +332,5 @@ class VM:
             if p.poll() is None:
                 p.kill()
             p.wait()
+        self.log.close()
+        self.control.close()
