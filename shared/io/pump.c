@@ -10,10 +10,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/util.h"
 #include "io/loop.h"
+
+/* What a terminal holds besides the bytes it admits to (FIONREAD): its flip buffers. */
+#define FINISH_SLACK_BYTES (128u * 1024)
 
 struct pump {
 	struct watch *in, *out;
@@ -22,6 +26,7 @@ struct pump {
 	uint8_t *buf;
 	size_t at, len;
 	uint64_t bytes;
+	size_t left; /* to be read while finishing: writers may never stop */
 	bool finishing, ended, dead;
 	int busy;
 	pump_end_fn on_end;
@@ -97,9 +102,12 @@ static void end(struct pump *p, int error)
 /* 1: bytes in the buffer, 0: nothing yet, -ENODATA: the end, -errno */
 static int fill(struct pump *p)
 {
-	ssize_t n = read(p->from, p->buf, PUMP_BUFFER_BYTES);
+	size_t room = p->finishing ? MIN(p->left, (size_t)PUMP_BUFFER_BYTES) : PUMP_BUFFER_BYTES;
+	ssize_t n = read(p->from, p->buf, room);
 
 	if (n > 0) {
+		if (p->finishing)
+			p->left -= (size_t)n;
 		p->at = 0;
 		p->len = (size_t)n;
 		return 1;
@@ -167,9 +175,14 @@ static void pump_ready(struct watch *w, int fd, uint32_t events, void *arg)
 
 void pump_finish(struct pump *p)
 {
+	int held = 0;
+
 	if (p->ended)
 		return;
 	p->finishing = true;
+	if (ioctl(p->from, FIONREAD, &held) < 0 || held < 0)
+		held = 0;
+	p->left = MAX((size_t)held, (size_t)FINISH_SLACK_BYTES);
 	run(p, true);
 }
 

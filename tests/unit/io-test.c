@@ -681,6 +681,22 @@ static void finishing_takes_what_is_there(void **state)
 	}
 }
 
+/* A source that always has more must not keep a finishing pump busy for ever. */
+static void finishing_ends_under_a_tireless_writer(void **state)
+{
+	int in = open("/dev/zero", O_RDONLY | O_CLOEXEC), out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct pump_end e = { 0 };
+	struct pump *p = pump_new(loop, in, out, on_pump_end, &e);
+
+	pump_finish(p);
+	assert_int_equal(e.ended, 1);
+	assert_int_equal(e.error, 0);
+	assert_in_range(pump_bytes(p), 1, 1 << 20);
+	pump_free(p);
+	close(in);
+	close(out);
+}
+
 #define with_loop(f) cmocka_unit_test_setup_teardown(f, make_loop, drop_loop)
 
 int main(void)
@@ -709,6 +725,7 @@ int main(void)
 		with_loop(pumps_move_everything),
 		with_loop(a_lost_sink_is_reported),
 		with_loop(finishing_takes_what_is_there),
+		with_loop(finishing_ends_under_a_tireless_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
