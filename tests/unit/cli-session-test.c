@@ -235,12 +235,13 @@ static uint16_t next_control(void)
 
 static void expect_signal(int signo)
 {
+	const struct msg_number *m = (const void *)&control;
 	uint16_t type;
 
 	while ((type = next_control()) == MSG_WINDOW_SIZE)
 		;
 	assert_int_equal(type, MSG_SIGNAL);
-	assert_int_equal(((const struct msg_number *)(const void *)&control)->number, signo);
+	assert_int_equal(m->number, signo);
 }
 
 static void expect_text(int fd, const char *text)
