@@ -98,7 +98,7 @@ static int target_open(struct target *t, const char *file, struct err *err)
 		int missing = errno == ENOENT;
 
 		interrupt_unlink(NULL);
-		err_errno(err, "cannot create '%s'", t->temporary);
+		err_errno(err, "cannot create '%s'", file);
 		return missing ? err_name(err, ERR_ERROR_PATH_NOT_FOUND) : -err->errnum;
 	}
 	return 0;

@@ -10,7 +10,7 @@
 #include "common/util.h"
 #include "config/paths.h"
 
-#define SHUTDOWN_GRACE_MS 8000u
+#define SHUTDOWN_GRACE_MS 3000u
 #define FORCE_MS          5000u
 
 static int done(void)
@@ -70,11 +70,18 @@ int cmd_set_default_version(struct cli *cli, const struct verb_args *args, struc
 	return r < 0 ? r : done();
 }
 
-/* A service of another version, or one that hangs, cannot be asked: its process is ended. */
+/* A service of another version, or one that hangs, cannot be asked: its process is ended, and its
+ * virtual machine with it. */
 static int shutdown_unasked(struct cli *cli, bool force, struct err *err)
 {
+	bool hung = err->id == ERR_ERROR_TIMEOUT;
+	int r;
+
 	*err = ERR_INIT;
-	return client_kill_service(cli->runtime_fd, force, SHUTDOWN_GRACE_MS, err);
+	r = client_kill_service(cli->runtime_fd, force, SHUTDOWN_GRACE_MS, err);
+	if (r == 0 && hung)
+		report_warning("wslservice did not answer and was ended.", NULL);
+	return r;
 }
 
 int cmd_shutdown(struct cli *cli, const struct verb_args *args, struct err *err)
@@ -88,7 +95,7 @@ int cmd_shutdown(struct cli *cli, const struct verb_args *args, struct err *err)
 	if (r == 0)
 		r = cli_request(cli, MSG_SHUTDOWN, &m, args->force ? FORCE_MS : CLIENT_QUICK_MS,
 				err);
-	if (r < 0 && (err->id == ERR_WSL_E_PROTOCOL_MISMATCH || args->force))
+	if (r < 0 && (err->id == ERR_WSL_E_PROTOCOL_MISMATCH || err->id == ERR_ERROR_TIMEOUT))
 		return shutdown_unasked(cli, args->force, err);
 	return r;
 }

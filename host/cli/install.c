@@ -50,7 +50,8 @@ static void package_done(struct package *p)
 
 static int not_together(const char *a, const char *b, struct err *err)
 {
-	return err_id(err, ERR_E_INVALIDARG, "Arguments %s and %s can't be specified at same time.", a, b);
+	return err_id(err, ERR_E_INVALIDARG, "Arguments %s and %s can't be specified at same time.",
+		      a, b);
 }
 
 static int check_args(const struct verb_args *args, struct err *err)
@@ -73,7 +74,8 @@ static int check_args(const struct verb_args *args, struct err *err)
 	return args->name ? check_distro_name(args->name, err) : 0;
 }
 
-static int check_legacy(const struct catalog_entry *entry, const struct verb_args *args, struct err *err)
+static int check_legacy(const struct catalog_entry *entry, const struct verb_args *args,
+			struct err *err)
 {
 	const struct {
 		bool given;
@@ -100,7 +102,8 @@ static int check_name_free(struct cli *cli, const char *name, struct err *err)
 
 	if (r == 0 && distros_find(&l, name))
 		r = err_id(err, ERR_ERROR_ALREADY_EXISTS,
-			   "A distribution with the supplied name already exists. Use --name to choose a "
+			   "A distribution with the supplied name already exists. Use --name to "
+			   "choose a "
 			   "different name.");
 	distros_free(&l);
 	return r;
@@ -131,7 +134,8 @@ static int obtain(struct package *p, struct err *err)
 	return r;
 }
 
-static int from_catalog(struct cli *cli, struct package *p, const struct verb_args *args, struct err *err)
+static int from_catalog(struct cli *cli, struct package *p, const struct verb_args *args,
+			struct err *err)
 {
 	int r = open_catalog(p, err);
 
@@ -148,8 +152,8 @@ static int from_catalog(struct cli *cli, struct package *p, const struct verb_ar
 
 /* --- import and launch --- */
 
-static int import_package(struct cli *cli, struct package *p, const struct verb_args *args, char **ret_name,
-			  struct err *err)
+static int import_package(struct cli *cli, struct package *p, const struct verb_args *args,
+			  char **ret_name, struct err *err)
 {
 	struct msg_import m = {
 		.name = p->name,
@@ -167,7 +171,8 @@ static int import_package(struct cli *cli, struct package *p, const struct verb_
 	if (r < 0)
 		return r;
 	*ret_name = str_dup(done.name);
-	printf("Distribution successfully installed. It can be launched via 'wsl -d %s'\n", *ret_name);
+	printf("Distribution successfully installed. It can be launched via 'wsl -d %s'\n",
+	       *ret_name);
 	return 0;
 }
 

@@ -11,10 +11,14 @@
 #include "common/util.h"
 #include "config/paths.h"
 
+/* Who only wants to stop things does not wait long for a service that hangs. */
+#define SHUTDOWN_CONNECT_MS 4000u
+
 static int open_client(struct cli *cli, bool start, struct client **ret, struct err *err)
 {
 	struct client_config cfg = {
 		.start_service = start,
+		.connect_ms = start ? 0 : SHUTDOWN_CONNECT_MS,
 		.warning = report_warning,
 		.progress = progress_show,
 	};
