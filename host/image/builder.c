@@ -55,8 +55,8 @@ static void set_geometry(struct ext2_super_block *p, uint64_t blocks)
 	uint64_t groups = (blocks + GROUP_BLOCKS - 1) / GROUP_BLOCKS;
 	uint64_t most = MIN(blocks * GROWTH, BLOCKS_32BIT) / GROUP_BLOCKS;
 	uint64_t per_block = BLOCK_BYTES / EXT2_MIN_DESC_SIZE;
-	uint64_t reserve =
-		(most + per_block - 1) / per_block - (groups + per_block - 1) / per_block;
+	uint64_t reserve = (MAX(most, groups) + per_block - 1) / per_block -
+			   (groups + per_block - 1) / per_block;
 
 	p->s_log_block_size = 2;
 	p->s_log_cluster_size = 2;
@@ -234,7 +234,7 @@ int builder_open(struct builder *b, int fd, const char *name, uint64_t size, boo
 	if (size < IMAGE_MIN_BYTES || size > MAX_IMAGE_BYTES)
 		return err_id(
 			err, ERR_E_INVALIDARG,
-			"an image of %llu bytes is not possible; choose a size from 4MB to 64TB",
+			"an image of %llu bytes is not possible; choose a size from 16MB to 64TB",
 			(unsigned long long)size);
 	r = size_file(b, size, fixed, err);
 	if (r == 0)

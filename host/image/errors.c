@@ -46,5 +46,6 @@ int err_ext2(struct err *err, errcode_t code, const char *fmt, ...)
 			      "%s: the disk is full; free some space and try again", what);
 	if (code > 0 && code < 4096)
 		return err_code(err, -(int)code, "%s", what);
+	initialize_ext2_error_table();
 	return err_id(err, ERR_WSL_E_DISK_CORRUPTED, "%s: %s", what, error_message(code));
 }

@@ -41,8 +41,10 @@ struct walker {
 static la_ssize_t on_write(struct archive *a, void *arg, const void *bytes, size_t len)
 {
 	struct exporter *x = arg;
-	int r = write_all(x->job->target_fd, bytes, len);
+	int r = x->write_error;
 
+	if (r == 0)
+		r = write_all(x->job->target_fd, bytes, len);
 	if (r < 0) {
 		x->write_error = r;
 		archive_set_error(a, -r, "write error");
@@ -103,7 +105,8 @@ static int open_target(struct exporter *x, struct err *err)
 static void close_target(struct exporter *x)
 {
 	if (x->archive) {
-		archive_write_fail(x->archive); /* unless it was closed */
+		if (x->write_error == 0)
+			x->write_error = -ECANCELED; /* a failed export gets no end marker */
 		archive_write_free(x->archive);
 	}
 	if (x->entry)

@@ -246,7 +246,7 @@ int reader_pread(struct reader *r, void *buf, size_t len, uint64_t offset, struc
 int overlay_load(struct reader *r, struct overlay **ret, struct err *err);
 struct overlay *overlay_free(struct overlay *o);
 /* Puts newer contents from the journal into @buf, which was read at @offset. */
-int overlay_patch(struct overlay *o, int fd, void *buf, size_t len, uint64_t offset);
+int overlay_patch(struct overlay *o, void *buf, size_t len, uint64_t offset);
 
 /* ---- inspect.c, copy.c ---- */
 

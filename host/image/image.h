@@ -21,7 +21,7 @@
 struct err;
 
 #define IMAGE_DEFAULT_BYTES (1ull << 40)
-#define IMAGE_MIN_BYTES     (4ull << 20)
+#define IMAGE_MIN_BYTES     (16ull << 20)
 
 struct image_events { /* each may be NULL */
 	/* At most about ten times a second; @total 0: unknown. */

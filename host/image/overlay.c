@@ -38,6 +38,7 @@ struct revoke {
 };
 
 struct overlay {
+	int fd; /* of the image, borrowed */
 	uint32_t block_size;
 	struct copy *copies;
 	size_t n_copies, room_copies;
@@ -395,6 +396,7 @@ int overlay_load(struct reader *r, struct overlay **ret, struct err *err)
 
 	if (!o)
 		return err_nomem(err);
+	o->fd = r->fd;
 	o->block_size = r->fs->blocksize;
 	e = map_journal(&j, err);
 	if (e == 0)
@@ -425,15 +427,15 @@ struct overlay *overlay_free(struct overlay *o)
 	return NULL;
 }
 
-static int patch_one(const struct overlay *o, const struct copy *c, int fd, uint8_t *buf,
-		     size_t len, uint64_t offset)
+static int patch_one(const struct overlay *o, const struct copy *c, uint8_t *buf, size_t len,
+		     uint64_t offset)
 {
 	const uint32_t magic = htobe32(JBD_MAGIC);
 	uint64_t start = c->fs_block * o->block_size;
 	uint64_t from = MAX(start, offset), to = MIN(start + o->block_size, offset + len);
 	uint8_t *at = buf + (from - offset);
 
-	if (pread(fd, at, (size_t)(to - from), (off_t)(c->at + (from - start))) !=
+	if (pread(o->fd, at, (size_t)(to - from), (off_t)(c->at + (from - start))) !=
 	    (ssize_t)(to - from))
 		return -EIO;
 	if (c->escaped && from == start && to - from >= sizeof(magic))
@@ -441,7 +443,7 @@ static int patch_one(const struct overlay *o, const struct copy *c, int fd, uint
 	return 0;
 }
 
-int overlay_patch(struct overlay *o, int fd, void *buf, size_t len, uint64_t offset)
+int overlay_patch(struct overlay *o, void *buf, size_t len, uint64_t offset)
 {
 	uint64_t first = offset / o->block_size;
 	size_t low = 0, high = o->n_copies;
@@ -455,7 +457,7 @@ int overlay_patch(struct overlay *o, int fd, void *buf, size_t len, uint64_t off
 			high = mid;
 	}
 	for (; low < o->n_copies && o->copies[low].fs_block * o->block_size < offset + len; low++) {
-		int r = patch_one(o, &o->copies[low], fd, buf, len, offset);
+		int r = patch_one(o, &o->copies[low], buf, len, offset);
 
 		if (r < 0)
 			return r;

@@ -10,7 +10,8 @@
 /* libext2fs's channel on a descriptor, with the journal's newer blocks laid over what it reads. */
 static struct struct_io_manager layered;
 static pthread_once_t layered_once = PTHREAD_ONCE_INIT;
-static __thread struct reader *opening;
+static __thread bool opening;
+static __thread struct overlay *opening_with;
 
 static errcode_t layered_open(const char *name, int flags, io_channel *ret)
 {
@@ -25,13 +26,13 @@ static errcode_t layered_open(const char *name, int flags, io_channel *ret)
 static errcode_t layered_read64(io_channel ch, unsigned long long block, int count, void *data)
 {
 	/* Once open, the channel's app_data is its ext2_filsys. */
-	struct reader *r = opening ? opening : ((ext2_filsys)ch->app_data)->priv_data;
+	struct overlay *o = opening ? opening_with : ((ext2_filsys)ch->app_data)->priv_data;
 	errcode_t e = unixfd_io_manager->read_blk64(ch, block, count, data);
 	size_t len = count < 0 ? (size_t)-count : (size_t)count * (size_t)ch->block_size;
 
-	if (e || !r || !r->overlay)
+	if (e || !o)
 		return e;
-	return overlay_patch(r->overlay, r->fd, data, len, block * (uint64_t)ch->block_size) < 0
+	return overlay_patch(o, data, len, block * (uint64_t)ch->block_size) < 0
 		       ? EXT2_ET_SHORT_READ
 		       : 0;
 }
@@ -76,11 +77,12 @@ static int open_fs(struct reader *r, struct err *err)
 	if (fd < 0)
 		return err_errno(err, "cannot use '%s'", r->name);
 	snprintf(fd_name, sizeof(fd_name), "%d", fd);
-	opening = r;
+	opening = true;
+	opening_with = r->overlay;
 	e = ext2fs_open(fd_name, flags, 0, 0, &layered, &r->fs);
-	opening = NULL;
+	opening = false;
 	if (!e) {
-		r->fs->priv_data = r;
+		r->fs->priv_data = r->overlay;
 		return 0;
 	}
 	r->fs = NULL;
@@ -235,6 +237,6 @@ int reader_pread(struct reader *r, void *buf, size_t len, uint64_t offset, struc
 	}
 	if (!r->overlay)
 		return 0;
-	ret = overlay_patch(r->overlay, r->fd, buf, len, offset);
+	ret = overlay_patch(r->overlay, buf, len, offset);
 	return ret < 0 ? err_code(err, ret, "cannot read the journal of '%s'", r->name) : 0;
 }
