@@ -35,7 +35,7 @@ void vq_init(struct virtqueue *vq, const struct guest_memory *mem, uint16_t num,
 	vq->used = used;
 	vq->next_avail = vq->seen_avail = base;
 	vq->next_used = __atomic_load_n(&vq->used[RING_IDX], __ATOMIC_RELAXED);
-	vq->signalled = vq->next_used;
+	vq->signalled = vq->published = vq->next_used;
 	vq->signalled_valid = false;
 	vq->broken = false;
 }
@@ -200,10 +200,10 @@ void vq_flush(struct virtqueue *vq, bool quiet)
 {
 	static const uint64_t one = 1;
 
-	if (vq->signalled == vq->next_used)
-		return;
-	__atomic_store_n(&vq->used[RING_IDX], vq->next_used, __ATOMIC_RELEASE);
-	if (quiet)
+	if (vq->published != vq->next_used)
+		__atomic_store_n(&vq->used[RING_IDX], vq->next_used, __ATOMIC_RELEASE);
+	vq->published = vq->next_used;
+	if (quiet || vq->signalled == vq->next_used)
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (interrupt_wanted(vq) && vq->call_fd >= 0 && write(vq->call_fd, &one, sizeof(one)) < 0) {

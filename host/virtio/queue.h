@@ -30,6 +30,7 @@ struct virtqueue {
 	uint16_t next_avail; /* the next entry to pop */
 	uint16_t seen_avail; /* the driver's index as we last read it */
 	uint16_t next_used;  /* the next entry to fill; the driver sees it at vq_flush() */
+	uint16_t published;  /* next_used as the driver knows it */
 	uint16_t signalled;  /* next_used when we last considered an interrupt */
 	bool event_idx, indirect, signalled_valid, broken;
 	int call_fd;
