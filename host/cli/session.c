@@ -7,15 +7,14 @@
  * the output streams before, so what is still on its way then is only waited for while it moves.
  * ENDS
  *   stdin ends         the stream is half-closed: the program reads its end of file
- *   our stdout breaks  the stream is closed: the program's next write gets SIGPIPE
- *   program stops reading   our stdin is replaced by /dev/null: the writer gets SIGPIPE
- *   control lost       the machine is gone; the service may know why
- * SIGNALS
- *   In raw mode keys travel as bytes and the guest's terminal makes signals of them. Signals sent
- * to this process are forwarded; it ends when the program does. Three that ask for an end within
- *   IMPATIENCE_MS, without one, end this process alone. SIGHUP leaves soon in any case: whoever
- * sent it is gone. SIGTSTP stops both sides, SIGCONT continues both. Signals that were ignored when
- * we were started (nohup) stay ignored.
+ *   our stdout breaks  the stream is closed: the program's next write gets SIGPIPE. Unless its
+ * reader only went away, that is a failure, also when the program had already ended well program
+ * stops reading   our stdin is replaced by /dev/null: the writer gets SIGPIPE control lost the
+ * machine is gone; the service may know why SIGNALS In raw mode keys travel as bytes and the
+ * guest's terminal makes signals of them. Signals sent to this process are forwarded; it ends when
+ * the program does. Three that ask for an end within IMPATIENCE_MS, without one, end this process
+ * alone. SIGHUP leaves soon in any case: whoever sent it is gone. SIGTSTP stops both sides, SIGCONT
+ * continues both. Signals that were ignored when we were started (nohup) stay ignored.
  */
 #include "cli/session.h"
 
@@ -44,6 +43,7 @@
 #define LAST_WORDS_MS 5000u
 #define REASON_MS     2000u
 #define HANGUP_MS     2000u
+#define BACKGROUND_MS 250u
 #define IMPATIENCE_MS 3000u
 #define IMPATIENCE    3u
 
@@ -62,13 +62,14 @@ struct session {
 	struct loop *loop;
 	struct channel *control;
 	struct watch *service;
-	struct timer *last_words, *hangup;
+	struct timer *last_words, *hangup, *background;
 	int fds[SESSION_STREAM_COUNT];
 	struct flow in, out[3];
 	unsigned n_out;
 	int tty; /* of which size and mode are ours to handle; -1 */
 	bool have_status, lost;
 	uint32_t status;
+	int output_error; /* bytes for the user were lost to this; 0: none were */
 	unsigned asked;
 	uint64_t asked_ms;
 	struct err reason; /* what the service said on its own account */
@@ -215,6 +216,8 @@ static void output_ended(struct pump *p, int error, void *arg)
 	struct flow *f = arg;
 
 	flow_close(f);
+	if (error < 0 && error != -EPIPE && error != -ECONNRESET)
+		f->s->output_error = error;
 	if (error < 0 && stream_open(f->s, f->stream)) {
 		/* shutdown, not only close: the input flow may hold a duplicate */
 		shutdown(f->s->fds[f->stream], SHUT_RDWR);
@@ -247,7 +250,8 @@ static int add_output(struct session *s, int stream, int user_fd)
 	return flow_start(s, &s->out[s->n_out++], stream, user_fd, false);
 }
 
-/* Input from a terminal waits until we are in its foreground. */
+/* Input from a terminal waits until we are in its foreground. Shells tell nobody when they bring a
+ * running job there, so that is looked for now and then. */
 static int start_input(struct session *s)
 {
 	int stream = s->cfg->flags & SESSION_TTY_STDIN ? SESSION_STREAM_PTY : SESSION_STREAM_STDIN;
@@ -255,11 +259,18 @@ static int start_input(struct session *s)
 	if (s->in.pump || s->in.s || !stream_open(s, stream))
 		return 0;
 	if (stream == SESSION_STREAM_PTY) {
-		if (!terminal_foreground(0))
+		if (!terminal_foreground(0)) {
+			timer_set(s->background, BACKGROUND_MS);
 			return 0;
+		}
 		terminal_raw(0, s->cfg->flags & SESSION_TTY_STDOUT);
 	}
 	return flow_start(s, &s->in, stream, 0, true);
+}
+
+static void maybe_foreground(struct timer *t, void *arg)
+{
+	start_input(arg);
 }
 
 static int start_flows(struct session *s)
@@ -476,9 +487,10 @@ static int set_up(struct session *s, struct err *err)
 		return err_errno(err, "cannot watch the session");
 	s->last_words = loop_timer(s->loop, last_words_over, s);
 	s->hangup = loop_timer(s->loop, hangup_over, s);
+	s->background = loop_timer(s->loop, maybe_foreground, s);
 	s->control = channel_new(s->loop, take_fd(&s->fds[SESSION_STREAM_CONTROL]), &ops, s);
 	s->service = loop_watch(s->loop, client_fd(s->cfg->client), EPOLLIN, service_ready, s);
-	if (!s->control || !s->last_words || !s->hangup || !s->service)
+	if (!s->control || !s->last_words || !s->hangup || !s->background || !s->service)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = watch_signals(s);
 	if (r == 0)
@@ -499,6 +511,7 @@ static void tear_down(struct session *s)
 	channel_free(s->control);
 	timer_free(s->last_words);
 	timer_free(s->hangup);
+	timer_free(s->background);
 	loop_free(s->loop);
 	for (unsigned i = 0; i < SESSION_STREAM_COUNT; i++)
 		drop_fd(&s->fds[i]);
@@ -529,6 +542,8 @@ int session_run(const struct session_config *cfg, int *ret_wait_status, struct e
 	*cfg->ret_lost = r == 0 && s.lost;
 	if (r == 0 && s.lost)
 		r = lost_reason(&s, err);
+	else if (r == 0 && s.output_error && s.status == 0)
+		r = err_code(err, s.output_error, "cannot write the program's output");
 	tear_down(&s);
 	if (r == 0)
 		*ret_wait_status = (int)s.status;

@@ -41,6 +41,7 @@ static struct {
 	int in, out, errors; /* the test's ends of the client's pipes */
 	int streams[SESSION_STREAM_COUNT];
 	pid_t client;
+	bool keep_stdout; /* the client's stdout is ours */
 } t;
 
 static int set_up(void **state)
@@ -54,6 +55,7 @@ static int set_up(void **state)
 	for (size_t i = 0; i < SESSION_STREAM_COUNT; i++)
 		t.streams[i] = -1;
 	t.client = -1;
+	t.keep_stdout = false;
 	return 0;
 }
 
@@ -133,7 +135,8 @@ static void start_with_pipes(uint32_t streams)
 	t.client = fork();
 	if (t.client == 0) {
 		dup2(in[0], 0);
-		dup2(out[1], 1);
+		if (!t.keep_stdout)
+			dup2(out[1], 1);
 		dup2(errors[1], 2);
 		close(in[0]), close(in[1]), close(out[0]), close(out[1]), close(errors[0]),
 			close(errors[1]);
@@ -353,6 +356,25 @@ static void a_closed_stdout_closes_the_stream(void **state)
 	assert_int_equal(client_exit(), 141);
 }
 
+static void output_that_cannot_be_written_is_a_failure(void **state)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC), out = dup(1);
+
+	dup2(full, 1);
+	t.keep_stdout = true;
+	start_with_pipes(PIPES);
+	dup2(out, 1);
+	close(out);
+	close(full);
+	accept_streams(PIPES);
+	assert_int_equal(write_all(t.streams[SESSION_STREAM_STDOUT], "x", 1), 0);
+	expect_end(t.streams[SESSION_STREAM_STDOUT]);
+	end_outputs();
+	send_exit(0);
+	expect_text(t.errors, "cannot write the program's output: No space left on device\n");
+	assert_int_equal(client_exit(), 255);
+}
+
 static void a_program_that_stops_reading_stops_the_writer(void **state)
 {
 	uint8_t block[4096] = { 0 };
@@ -519,6 +541,7 @@ int main(void)
 		SESSION_TEST(output_after_the_end_is_not_cut),
 		SESSION_TEST(a_stream_that_never_ends_is_left),
 		SESSION_TEST(a_closed_stdout_closes_the_stream),
+		SESSION_TEST(output_that_cannot_be_written_is_a_failure),
 		SESSION_TEST(a_program_that_stops_reading_stops_the_writer),
 		SESSION_TEST(signals_are_forwarded),
 		SESSION_TEST(impatience_ends_the_client_alone),
