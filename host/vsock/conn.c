@@ -162,7 +162,7 @@ static bool make_room(struct vsock *dev)
 {
 	struct link *l;
 
-	if (dev->n_conns + dev->n_draining < LIMIT_VSOCK_CONNECTIONS)
+	if (dev->n_conns + dev->n_draining < dev->limit)
 		return true;
 	l = list_first(&dev->closing.list);
 	if (!l)

@@ -169,6 +169,7 @@ struct vsock *vsock_new(struct loop *loop, uint32_t guest_cid)
 	dev->loop = loop;
 	dev->guest_cid = guest_cid;
 	dev->next_port = 0x10000u;
+	dev->limit = LIMIT_VSOCK_CONNECTIONS;
 	list_init(&dev->conns);
 	list_init(&dev->draining);
 	list_init(&dev->ready);

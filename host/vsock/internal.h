@@ -130,6 +130,7 @@ struct vsock {
 	struct conn **table;
 	uint64_t hash_key;
 	uint32_t next_port;
+	unsigned limit; /* streams in all states */
 	unsigned n_conns, n_draining, n_wide;
 	struct link conns, draining, ready;
 	struct deadline_list connecting, closing;

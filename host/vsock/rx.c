@@ -195,8 +195,12 @@ static bool serve(struct conn *c)
 	}
 	if (c->state != CONN_OPEN)
 		return true;
-	if (can_send(c) && !send_data(c))
-		return false;
+	for (unsigned i = 0; i < 2 && can_send(c); i++) {
+		if (!send_data(c))
+			return false;
+		if (!c->ending) /* else look for the end now: it goes out with the rest */
+			break;
+	}
 	if ((c->owe & OWE_CREDIT) && !send_control(c, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0))
 		return false;
 	shut = c->shut_wanted;
