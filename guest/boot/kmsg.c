@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/util.h"
 
 void kmsg_open(const char *program)
 {
@@ -19,14 +20,17 @@ void kmsg_open(const char *program)
 	log_init(program, LOG_FD, LOG_INFO, kmsg);
 }
 
-void close_others(int keep)
+void close_others(int keep, int keep_too)
 {
+	int kept[] = { MIN(keep, keep_too), MAX(keep, keep_too) };
 	unsigned first = LOG_FD + 1;
 
-	if (keep >= (int)first) {
-		if (keep > (int)first)
-			close_range(first, (unsigned)keep - 1, 0);
-		first = (unsigned)keep + 1;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		if (kept[i] < (int)first)
+			continue;
+		if (kept[i] > (int)first)
+			close_range(first, (unsigned)kept[i] - 1, 0);
+		first = (unsigned)kept[i] + 1;
 	}
 	close_range(first, ~0u, 0);
 }

@@ -11,7 +11,7 @@
 /* Opens /dev/kmsg (standard error where there is none) as LOG_FD. @program: kept, not copied. */
 void kmsg_open(const char *program);
 
-/* Closes every descriptor above LOG_FD but @keep (-1: all of them). */
-void close_others(int keep);
+/* Closes every descriptor above LOG_FD but these two (-1: none). */
+void close_others(int keep, int keep_too);
 
 #endif

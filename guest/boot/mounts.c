@@ -17,11 +17,14 @@ const struct mount_row vm_mounts[] = {
 	{ "/sys", "sysfs", "sysfs", NOSUID_NODEV_NOEXEC | MS_NOATIME },
 	{ "/dev", "devtmpfs", "devtmpfs", MS_NOSUID, "mode=755" },
 	{ "/dev/pts", "devpts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620" },
-	{ "/sys/fs/cgroup", "cgroup2", "cgroup2", NOSUID_NODEV_NOEXEC, "nsdelegate" },
 	{ SHARED_DIR, "tmpfs", "tmpfs", MS_NOATIME, "mode=755" },
 	{ "/proc/sys/fs/binfmt_misc", "binfmt_misc", "binfmt_misc", MS_RELATIME, .optional = true },
 };
 const size_t n_vm_mounts = ARRAY_SIZE(vm_mounts);
+
+const struct mount_row cgroup_mount = {
+	"/sys/fs/cgroup", "cgroup2", "cgroup2", NOSUID_NODEV_NOEXEC, "nsdelegate"
+};
 
 const struct mount_row distro_mounts[] = {
 	{ "/dev", "devtmpfs", "devtmpfs", MS_NOSUID | MS_RELATIME, "mode=755" },

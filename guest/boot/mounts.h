@@ -25,6 +25,7 @@ int mounts_apply(const char *root, const struct mount_row *rows, size_t n, struc
 /* What the VM itself has, and what each distribution gets. */
 extern const struct mount_row vm_mounts[];
 extern const size_t n_vm_mounts;
+extern const struct mount_row cgroup_mount; /* of the VM, once it is tuned */
 extern const struct mount_row distro_mounts[];
 extern const size_t n_distro_mounts;
 

@@ -28,6 +28,9 @@
 static const struct {
 	const char *path, *value;
 } sysctls[] = {
+	/* At 100 ticks a second a normal RCU grace period takes 20 to 40 ms, and mounting, unmounting
+	 * and everything about control groups waits for one. */
+	{ "/sys/kernel/rcu_expedited", "1" },
 	{ "/proc/sys/kernel/dmesg_restrict", "0" },
 	{ "/proc/sys/kernel/print-fatal-signals", "1" },
 	{ "/proc/sys/fs/inotify/max_user_watches", "524288" },
@@ -95,8 +98,14 @@ void vm_setup_tunables(void)
 
 void vm_setup_cgroups(void)
 {
-	int r = write_existing("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +io +memory +pids");
+	struct err err = ERR_INIT;
+	int r = mounts_apply("", &cgroup_mount, 1, &err);
 
+	if (r < 0) {
+		log_err("%s", err.text);
+		return;
+	}
+	r = write_existing("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +io +memory +pids");
 	if (r < 0)
 		log_warn("cannot enable control group controllers: %s", strerror(-r));
 }

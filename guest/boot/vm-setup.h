@@ -8,7 +8,7 @@ struct err;
 int vm_setup_root(struct err *err);
 /* Limits, sysctls, the loopback interface: nothing here is worth failing for. */
 void vm_setup_tunables(void);
-/* Controllers for the distributions' control groups. */
+/* The hierarchy of control groups, with controllers for the distributions. */
 void vm_setup_cgroups(void);
 /* In the background: waits for the disk, writes a swap header if it has none, swapon. */
 void vm_setup_swap(const char *device);

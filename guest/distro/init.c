@@ -69,7 +69,7 @@ static _Noreturn void exec_helper(const char *file, char *const argv[], struct e
 {
 	sigset_t none;
 
-	close_others(-1);
+	close_others(-1, -1);
 	setsid(); /* no controlling terminal, none to be had: a helper that asks gets an error */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -368,7 +368,7 @@ int distro_main(const struct distro_boot *boot)
 	const char *step = "";
 	int service, r;
 
-	close_others(boot->report);
+	close_others(boot->report, -1);
 	log_init("init", LOG_FD, LOG_INFO, true);
 	service = host_connect_start();
 	r = root_enter(boot, &settings, &warnings, &step, &err);

@@ -2,9 +2,9 @@
  *
  * THEORY OF OPERATION
  *   idle      waits for CREATE_SESSION with its listener open: forking and binding are done before a
- *             session is wanted.
- *   joining   user, terminal and pipes exist, SESSION_CREATED is out, the program is forked and waits
- *             for a byte on a pipe. Each connection says with its first byte which stream it is.
+ *             session is wanted, and a rehearsal has touched the pages that will be needed.
+ *   joining   the client, which init has already answered, connects; meanwhile the program is forked
+ *             and waits for a byte on a pipe. The first byte of each connection is its stream.
  *   running   all streams are there, the byte is sent. (First run: oobe.command runs before the
  *             program, which is forked when that has succeeded.)
  *   finishing the program was reaped: what pipes and terminal hold at that moment is moved, the output
@@ -53,7 +53,6 @@
 #define JOIN_TIMEOUT_MS	 30000
 #define PIPE_BYTES	 (1 << 20)
 #define PENDING_MAX	 8 /* connections that have not yet said which stream they are */
-#define SESSION_TTY_ANY	 (SESSION_TTY_STDIN | SESSION_TTY_STDOUT | SESSION_TTY_STDERR)
 #define PROGRAM_WAITS	 true
 #define PROGRAM_STARTS	 false
 #define OOBE_FAIL_STATUS (1 << 8)
@@ -80,7 +79,6 @@ struct relay {
 	struct watch *accept;
 	struct timer *join_timer;
 	int listener;
-	uint32_t port;
 	struct request request;
 	struct user user;
 	struct environment env;
@@ -125,17 +123,11 @@ static int make_pipe(struct relay *r, int handle)
 
 static int open_handles(struct relay *r, struct err *err)
 {
-	const struct request *q = &r->request;
-	int code;
-
-	if (q->flags & SESSION_TTY_ANY) {
-		code = pty_open(&r->pty, r->user.uid, q->rows, q->cols, err);
-		if (code < 0)
-			return code;
+	if (r->pty.slave >= 0)
 		ioctl(r->pty.slave, TIOCSCTTY, 0);
-	}
 	for (int handle = 0; handle < 3; handle++) {
-		code = 0;
+		int code = 0;
+
 		if (is_tty(r, handle))
 			r->program_fds[handle] = r->pty.slave;
 		else
@@ -531,16 +523,16 @@ static void all_joined(struct relay *r)
 {
 	static const char go = 1;
 
-	stop_listening(r);
 	r->running = true;
+	if (r->go >= 0 && write(r->go, &go, 1) < 0) /* at once: the exec takes a while */
+		log_warn("the program died before it was started");
+	drop_fd(&r->go);
+	stop_listening(r);
 	if (start_flows(r) < 0) {
 		log_err("session %llu: out of memory", (unsigned long long)r->request.session);
 		hang_up(r);
 		return;
 	}
-	if (r->go >= 0 && write(r->go, &go, 1) < 0)
-		log_warn("the program died before it was started");
-	drop_fd(&r->go);
 	r->control = channel_new(r->loop, take_fd(&r->streams[SESSION_STREAM_CONTROL]), &control_ops,
 				 r);
 	if (!r->control)
@@ -652,7 +644,7 @@ static void copy_request(struct request *q, const struct msg_create_session *m)
 	};
 }
 
-static uint32_t wanted_streams(uint32_t flags)
+uint32_t relay_streams(uint32_t flags)
 {
 	uint32_t wanted = 1u << SESSION_STREAM_CONTROL;
 
@@ -663,9 +655,8 @@ static uint32_t wanted_streams(uint32_t flags)
 	return wanted;
 }
 
-static int create(struct relay *r, uint32_t seq, struct err *err)
+static int create(struct relay *r, struct err *err)
 {
-	struct msg_session_created created = { .session = r->request.session, .port = r->port };
 	int code = choose_user(r, r->request.user, err);
 
 	if (code == 0)
@@ -674,11 +665,6 @@ static int create(struct relay *r, uint32_t seq, struct err *err)
 		code = open_handles(r, err);
 	if (code < 0)
 		return code;
-	r->wanted = wanted_streams(r->request.flags);
-	created.streams = r->wanted;
-	created.pid = (uint32_t)getpid();
-	/* The client connects while the program is forked. */
-	channel_send(r->init, MSG_SESSION_CREATED, seq, &created);
 	r->accept = loop_watch(r->loop, r->listener, EPOLLIN, accept_ready, r);
 	r->join_timer = loop_timer(r->loop, join_due, r);
 	if (!r->accept || !r->join_timer)
@@ -694,16 +680,16 @@ static void init_message(struct channel *c, struct channel_message *m, void *arg
 	struct relay *r = arg;
 	struct err err = ERR_INIT;
 
+	(void)c;
 	if (m->header.type != MSG_CREATE_SESSION || r->wanted)
 		return;
 	copy_request(&r->request, m->msg);
-	if (create(r, m->header.seq, &err) == 0)
+	r->wanted = relay_streams(r->request.flags);
+	if (m->n_fds == 2)
+		r->pty = (struct pty) { take_fd(&m->fds[0]), take_fd(&m->fds[1]) };
+	if (create(r, &err) == 0)
 		return;
-	if (!r->wanted) {
-		channel_result(c, m->header.seq, &err);
-	} else { /* too late for an answer: the session ends */
-		log_err("session %llu: %s", (unsigned long long)r->request.session, err.text);
-	}
+	log_err("session %llu: %s", (unsigned long long)r->request.session, err.text);
 	loop_stop(r->loop, 1);
 }
 
@@ -733,7 +719,20 @@ static void relay_clear(struct relay *r)
 		r->pending[i].fd = -1;
 }
 
-static int set_up(struct relay *r, int init)
+/* After a fork every page is faulted in again at its first use: better now than in a session. */
+static void rehearse(struct relay *r)
+{
+	static const char echo[] = "true";
+	struct strv argv = { .n = 1, .bytes = sizeof(echo), .packed = echo };
+
+	r->request = (struct request) { .default_uid = 0 };
+	if (choose_user(r, "", NULL) == 0 &&
+	    command_build(&r->command, &r->user, SHELL_STANDARD, &argv, NULL) == 0)
+		prepare_user(r, NULL);
+	forget_user(r);
+}
+
+static int set_up(struct relay *r, int init, int listener)
 {
 	sigset_t all;
 
@@ -746,20 +745,21 @@ static int set_up(struct relay *r, int init)
 	if (!r->loop || loop_signal(r->loop, SIGCHLD, reap, r) < 0 ||
 	    loop_signal(r->loop, SIGTERM, terminated, r) < 0)
 		return -ENOMEM;
-	r->listener = session_listen(&r->port);
-	if (r->listener < 0)
-		return r->listener;
+	r->listener = listener;
 	r->init = channel_new(r->loop, init, &init_ops, r);
-	return r->init ? 0 : -ENOMEM;
+	if (!r->init)
+		return -ENOMEM;
+	rehearse(r);
+	return 0;
 }
 
-int relay_main(const struct relay_context *context, int init)
+int relay_main(const struct relay_context *context, int init, int listener)
 {
 	struct relay r = { .context = context, .childless = true };
 	int code;
 
 	relay_clear(&r);
-	code = set_up(&r, init);
+	code = set_up(&r, init, listener);
 	if (code < 0) {
 		log_err("cannot prepare a session: %s", strerror(-code));
 		return 1;

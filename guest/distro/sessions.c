@@ -1,7 +1,7 @@
-/* guest/distro/sessions.c - forks relays, passes messages on, reports ends
+/* guest/distro/sessions.c - forks relays, answers requests, reports ends
  *
- * A session is over when its relay was reaped and its connection has been read to the end: the answer
- * of a relay that dies at once must not be overtaken by its death.
+ * A session is over when its relay was reaped and its connection has been read to the end: what a relay
+ * that dies at once has to say must not be overtaken by its death.
  */
 #include "distro/sessions.h"
 
@@ -12,11 +12,15 @@
 #include <unistd.h>
 
 #include "boot/kmsg.h"
+#include "boot/transport.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/util.h"
+#include "distro/pty.h"
+#include "distro/settings.h"
+#include "distro/users.h"
 #include "io/channel.h"
 #include "io/loop.h"
 
@@ -27,8 +31,9 @@ struct session {
 	struct sessions *all;
 	struct channel *relay;
 	pid_t pid; /* 0: reaped */
+	int listener; /* the relay has it; closed here once it is in use */
+	uint32_t port;
 	uint64_t id;
-	uint32_t seq; /* of the request that still waits for its answer, or 0 */
 	bool created;
 };
 
@@ -37,7 +42,6 @@ static void session_over(struct session *s)
 	struct sessions *all = s->all;
 	struct session **p = &all->list;
 	struct msg_number ended = { s->id };
-	struct err err = ERR_INIT;
 
 	if (s->pid || s->relay)
 		return;
@@ -47,28 +51,19 @@ static void session_over(struct session *s)
 	all->n--;
 	if (all->spare == s)
 		all->spare = NULL;
-	err_set(&err, -EIO, "The session ended before it began.");
 	if (all->service && s->created)
 		channel_send(all->service, MSG_SESSION_ENDED, 0, &ended);
-	else if (all->service && s->seq)
-		channel_result(all->service, s->seq, &err);
+	drop_fd(&s->listener);
 	free(s);
 }
 
 static void relay_message(struct channel *c, struct channel_message *m, void *arg)
 {
 	struct session *s = arg;
-	uint16_t type = m->header.type;
 
 	(void)c;
-	if (type == MSG_SESSION_CREATED)
-		s->created = true;
-	else if (type != MSG_RESULT && type != MSG_OOBE_DONE)
-		return;
-	if (type != MSG_OOBE_DONE)
-		s->seq = 0;
-	if (s->all->service)
-		channel_send(s->all->service, type, m->header.seq, m->msg);
+	if (m->header.type == MSG_OOBE_DONE && s->all->service)
+		channel_send(s->all->service, MSG_OOBE_DONE, 0, m->msg);
 }
 
 static void relay_close(struct channel *c, int reason, void *arg)
@@ -82,7 +77,7 @@ static void relay_close(struct channel *c, int reason, void *arg)
 
 static const struct channel_ops relay_ops = { relay_message, relay_close };
 
-static pid_t fork_relay(struct sessions *all, int *ret_fd)
+static pid_t fork_relay(struct sessions *all, int listener, int *ret_fd)
 {
 	auto_close int ours = -1;
 	int pair[2];
@@ -93,8 +88,8 @@ static pid_t fork_relay(struct sessions *all, int *ret_fd)
 	ours = pair[0];
 	pid = fork();
 	if (pid == 0) {
-		close_others(pair[1]);
-		_exit(relay_main(&all->context, pair[1]));
+		close_others(pair[1], listener);
+		_exit(relay_main(&all->context, pair[1], listener));
 	}
 	if (pid < 0)
 		pid = -errno;
@@ -104,27 +99,41 @@ static pid_t fork_relay(struct sessions *all, int *ret_fd)
 	return pid;
 }
 
-static int session_new(struct sessions *all, struct session **ret)
+static int start_relay(struct session *s)
 {
-	struct session *s = calloc(1, sizeof(*s));
 	int fd = -1;
 	pid_t pid;
 
+	s->listener = session_listen(&s->port);
+	if (s->listener < 0)
+		return s->listener;
+	pid = fork_relay(s->all, s->listener, &fd);
+	if (pid < 0)
+		return pid;
+	s->relay = channel_new(s->all->loop, fd, &relay_ops, s);
+	if (!s->relay) {
+		kill(pid, SIGKILL);
+		return -ENOMEM;
+	}
+	s->pid = pid;
+	return 0;
+}
+
+static int session_new(struct sessions *all, struct session **ret)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	int r;
+
 	if (!s)
 		return -ENOMEM;
-	pid = fork_relay(all, &fd);
-	if (pid > 0)
-		s->relay = channel_new(all->loop, fd, &relay_ops, s);
-	if (pid > 0 && !s->relay) {
-		kill(pid, SIGKILL);
-		pid = -ENOMEM;
-	}
-	if (pid < 0) {
-		free(s);
-		return pid;
-	}
 	s->all = all;
-	s->pid = pid;
+	s->listener = -1;
+	r = start_relay(s);
+	if (r < 0) {
+		drop_fd(&s->listener);
+		free(s);
+		return r;
+	}
 	s->next = all->list;
 	all->list = s;
 	all->n++;
@@ -135,10 +144,14 @@ static int session_new(struct sessions *all, struct session **ret)
 static void make_spare(struct timer *t, void *arg)
 {
 	struct sessions *all = arg;
+	int r;
 
 	(void)t;
-	if (!all->spare && all->service && session_new(all, &all->spare) < 0)
-		log_warn("no relay in reserve: %s", strerror(errno));
+	if (all->spare || !all->service)
+		return;
+	r = session_new(all, &all->spare);
+	if (r < 0)
+		log_warn("no relay in reserve: %s", strerror(-r));
 }
 
 int sessions_init(struct sessions *all)
@@ -150,33 +163,79 @@ int sessions_init(struct sessions *all)
 	return 0;
 }
 
-static int assign(struct sessions *all, uint32_t seq, const struct msg_create_session *m,
-		  struct err *err)
+/* Refuses unknown users; opens the terminal of those who are known. */
+static int open_terminal(struct sessions *all, const struct msg_create_session *m, struct pty *ret,
+			 struct err *err)
 {
-	struct session *s;
+	struct user_choice choice = { m->user, all->context.settings->user, m->default_uid };
+	bool tty = m->flags & (SESSION_TTY_STDIN | SESSION_TTY_STDOUT | SESSION_TTY_STDERR);
+	struct user user;
+	int r;
+
+	if (!tty && !m->user[0])
+		return 0; /* nothing can be wrong, nothing is needed */
+	r = user_choose(&choice, &user, err);
+	if (r < 0)
+		return r;
+	if (tty)
+		r = pty_open(ret, user.uid, m->rows, m->cols, err);
+	user_done(&user);
+	return r;
+}
+
+static int take_relay(struct sessions *all, struct session **ret, struct err *err)
+{
 	int r;
 
 	if (all->n >= LIMIT_SESSIONS)
 		return err_set(err, -EAGAIN, "The distribution has too many sessions.");
-	s = take_ptr(all->spare);
-	r = s && s->relay ? 0 : session_new(all, &s);
-	if (r < 0)
-		return err_code(err, r, "cannot start a session");
+	*ret = take_ptr(all->spare);
+	r = *ret && (*ret)->relay ? 0 : session_new(all, ret);
+	return r < 0 ? err_code(err, r, "cannot start a session") : 0;
+}
+
+/* The answer goes first: the client's way is the longer one. */
+static int hand_over(struct session *s, uint32_t seq, const struct msg_create_session *m,
+		     const struct pty *pty)
+{
+	struct msg_session_created created = {
+		.session = m->session,
+		.port = s->port,
+		.pid = (uint32_t)s->pid,
+		.streams = relay_streams(m->flags),
+	};
+	int fds[2] = { pty->master, pty->slave };
+
 	s->id = m->session;
-	r = channel_send(s->relay, MSG_CREATE_SESSION, seq, m);
-	if (r < 0)
-		return err_code(err, r, "cannot reach the session's process");
-	s->seq = seq;
-	timer_set(all->spare_timer, SPARE_DELAY_MS);
-	return 0;
+	s->created = true;
+	drop_fd(&s->listener);
+	channel_send(s->all->service, MSG_SESSION_CREATED, seq, &created);
+	return channel_send_fds(s->relay, MSG_CREATE_SESSION, 0, m, fds, fds[0] >= 0 ? 2 : 0);
 }
 
 void sessions_create(struct sessions *all, uint32_t seq, const struct msg_create_session *m)
 {
+	struct pty pty = { -1, -1 };
+	struct session *s = NULL;
 	struct err err = ERR_INIT;
+	int r = 0;
 
-	if (assign(all, seq, m, &err) < 0)
+	if (m->shell == SHELL_NONE && m->argv.n == 0)
+		r = err_id(&err, ERR_E_INVALIDARG, "No program was given.");
+	if (r == 0)
+		r = open_terminal(all, m, &pty, &err);
+	if (r == 0)
+		r = take_relay(all, &s, &err);
+	if (r < 0) {
 		channel_result(all->service, seq, &err);
+	} else {
+		r = hand_over(s, seq, m, &pty);
+		if (r < 0) /* it is told of as any end of a session */
+			log_err("cannot reach the relay: %s", strerror(-r));
+		timer_set(all->spare_timer, SPARE_DELAY_MS);
+	}
+	drop_fd(&pty.master);
+	drop_fd(&pty.slave);
 }
 
 bool sessions_reaped(struct sessions *all, pid_t pid, int status)

@@ -1,7 +1,7 @@
 /* guest/distro/sessions.h - init's view of its relays: one process per session, one more in reserve
  *
- * Init is only a switch: it passes CREATE_SESSION to a relay and the relay's answers to the service, so
- * that nothing a session does can harm the others.
+ * Init checks a request, allocates the terminal, answers, and hands everything else to a relay: the
+ * client connects while the relay prepares the program.
  */
 #ifndef GUEST_DISTRO_SESSIONS_H
 #define GUEST_DISTRO_SESSIONS_H
