@@ -24,7 +24,8 @@
 #define VSOCK_CID_GUEST 3u
 #define VSOCK_PORT_INIT	     50000u /* guest to host: control channels of mini_init, each init and gns */
 #define VSOCK_PORT_DNS	     50010u /* guest to host: DNS messages, each with a 2-byte length before it */
-#define VSOCK_PORT_LOCALHOST 50011u /* host to guest: forwarded connections, struct msg_port first */
+/* host to guest: connections to a forwarded port, 1..65535, of a family, 4 or 6 */
+#define VSOCK_PORT_FORWARD(family, port) (0x100000u + ((family) == 6 ? 0x10000u : 0u) + (port))
 
 /* Columns: NAME, type number, struct tag. The tag "none" has no fields. */
 #define MESSAGE_TYPES(X)                                                                           \
@@ -94,7 +95,7 @@ struct message_header {
 	uint32_t seq;
 };
 
-enum role { ROLE_CLIENT = 1, ROLE_SERVICE, ROLE_MINI_INIT, ROLE_DISTRO_INIT, ROLE_RELAY, ROLE_SESSION, ROLE_GNS };
+enum role { ROLE_CLIENT = 1, ROLE_SERVICE, ROLE_MINI_INIT, ROLE_DISTRO_INIT, ROLE_RELAY, ROLE_SESSION, ROLE_GNS, ROLE_LOCALHOST };
 
 struct msg_none {
 	char unused;

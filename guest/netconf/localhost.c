@@ -1,0 +1,319 @@
+/* guest/netconf/localhost.c - reports listening ports and serves the host's connections to them
+ *
+ * THEORY OF OPERATION
+ *   Every SCAN_MS the set of listening TCP ports is read; what came is offered and reported
+ *   (PORT_OPENED), what went is withdrawn (PORT_CLOSED). An offered port has a vsock listener of
+ * its own, VSOCK_PORT_FORWARD(family, port): the host's relay connects there, and the stream is
+ * joined with a connection to 127.0.0.1 or ::1. Half-closes travel both ways. LIMITS MAX_PORTS
+ * offered ports and MAX_STREAMS joined streams; beyond them ports are not offered, streams are
+ * refused.
+ */
+#include "netconf/localhost.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/util.h"
+#include "io/channel.h"
+#include "io/loop.h"
+#include "io/pump.h"
+#include "io/socket.h"
+#include "netconf/listeners.h"
+#include "protocol/message.h"
+
+#define SCAN_MS     150u
+#define CONNECT_MS  10000u
+#define MAX_PORTS   4096u
+#define MAX_STREAMS 8192u
+
+struct localhost;
+
+struct offer {
+	struct localhost *localhost;
+	struct offer *next, **link;
+	struct watch *watch;
+	unsigned family, port;
+	int fd;
+};
+
+struct stream { /* two descriptors a side: each pump watches its own */
+	struct localhost *localhost;
+	struct stream *next, **link;
+	int host[2], local[2];
+	struct watch *connecting;
+	struct pump *in, *out;
+	bool in_done, out_done;
+};
+
+struct localhost {
+	struct loop *loop;
+	struct channel *service;
+	struct timer *scan;
+	int diag;
+	struct listeners sets[2];
+	unsigned current;
+	struct offer *offers;
+	struct stream *streams;
+	unsigned n_offers, n_streams;
+};
+
+/* --- streams --- */
+
+static void stream_free(struct stream *s)
+{
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	s->localhost->n_streams--;
+	watch_remove(s->connecting);
+	pump_free(s->in);
+	pump_free(s->out);
+	for (unsigned i = 0; i < 2; i++) {
+		drop_fd(&s->host[i]);
+		drop_fd(&s->local[i]);
+	}
+	free(s);
+}
+
+static void direction_ended(struct stream *s, bool *done, int to, int error)
+{
+	*done = true;
+	if (error == 0)
+		shutdown(to, SHUT_WR);
+	if (error || (s->in_done && s->out_done))
+		stream_free(s);
+}
+
+static void in_ended(struct pump *p, int error, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)p;
+	direction_ended(s, &s->in_done, s->local[0], error);
+}
+
+static void out_ended(struct pump *p, int error, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)p;
+	direction_ended(s, &s->out_done, s->host[0], error);
+}
+
+static void connected(struct watch *w, int fd, uint32_t events, void *arg)
+{
+	struct stream *s = arg;
+	struct loop *loop = s->localhost->loop;
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	(void)w, (void)events;
+	s->connecting = watch_remove(s->connecting);
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	s->host[1] = fcntl(s->host[0], F_DUPFD_CLOEXEC, 3);
+	s->local[1] = fcntl(s->local[0], F_DUPFD_CLOEXEC, 3);
+	if (!error && s->host[1] >= 0 && s->local[1] >= 0) {
+		s->in = pump_new(loop, s->host[0], s->local[0], in_ended, s);
+		s->out = pump_new(loop, s->local[1], s->host[1], out_ended, s);
+	}
+	if (!s->in || !s->out)
+		stream_free(s);
+}
+
+static int connect_local(unsigned family, unsigned port)
+{
+	struct sockaddr_in four = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct sockaddr_in6 six = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+	};
+	auto_close int fd = socket(family == 6 ? AF_INET6 : AF_INET,
+				   SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct sockaddr *sa = family == 6 ? (void *)&six : (void *)&four;
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, sa, family == 6 ? sizeof(six) : sizeof(four)) < 0 && errno != EINPROGRESS)
+		return -1;
+	return take_fd(&fd);
+}
+
+static void stream_new(struct localhost *l, const struct offer *o, int host)
+{
+	struct stream *s = l->n_streams < MAX_STREAMS ? calloc(1, sizeof(*s)) : NULL;
+	int local = s ? connect_local(o->family, o->port) : -1;
+
+	if (local < 0) {
+		close(host);
+		free(s);
+		return;
+	}
+	*s = (struct stream) { .localhost = l, .host = { host, -1 }, .local = { local, -1 } };
+	s->next = l->streams;
+	s->link = &l->streams;
+	if (s->next)
+		s->next->link = &s->next;
+	l->streams = s;
+	l->n_streams++;
+	s->connecting = loop_watch(l->loop, local, EPOLLOUT, connected, s);
+	if (!s->connecting)
+		stream_free(s);
+}
+
+/* --- offers --- */
+
+static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
+{
+	struct offer *o = arg;
+	int host;
+
+	(void)w, (void)events;
+	while ((host = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		stream_new(o->localhost, o, host);
+}
+
+static void report(struct localhost *l, uint16_t type, unsigned family, unsigned port)
+{
+	struct msg_port m = { .family = family, .protocol = IPPROTO_TCP, .port = port };
+
+	if (l->service)
+		channel_send(l->service, type, 0, &m);
+}
+
+static void offer_free(struct offer *o)
+{
+	*o->link = o->next;
+	if (o->next)
+		o->next->link = o->link;
+	o->localhost->n_offers--;
+	watch_remove(o->watch);
+	drop_fd(&o->fd);
+	free(o);
+}
+
+static void port_opened(unsigned family, unsigned port, void *arg)
+{
+	struct localhost *l = arg;
+	struct offer *o = l->n_offers < MAX_PORTS ? calloc(1, sizeof(*o)) : NULL;
+
+	if (!o)
+		return;
+	*o = (struct offer) { .localhost = l, .family = family, .port = port, .next = l->offers };
+	o->link = &l->offers;
+	if (o->next)
+		o->next->link = &o->next;
+	l->offers = o;
+	l->n_offers++;
+	o->fd = vsock_listen(VSOCK_PORT_FORWARD(family, port), NULL);
+	if (o->fd >= 0 && fd_set_nonblock(o->fd, 1) == 0)
+		o->watch = loop_watch(l->loop, o->fd, EPOLLIN, offer_ready, o);
+	if (!o->watch) {
+		log_warn("localhost: port %u cannot be offered to the host", port);
+		offer_free(o);
+		return;
+	}
+	report(l, MSG_PORT_OPENED, family, port);
+}
+
+static void port_closed(unsigned family, unsigned port, void *arg)
+{
+	struct localhost *l = arg;
+
+	for (struct offer *o = l->offers; o; o = o->next) {
+		if (o->family != family || o->port != port)
+			continue;
+		offer_free(o);
+		report(l, MSG_PORT_CLOSED, family, port);
+		return;
+	}
+}
+
+static void scan(struct timer *t, void *arg)
+{
+	struct localhost *l = arg;
+	struct listeners *before = &l->sets[l->current], *now = &l->sets[!l->current];
+
+	timer_set(t, SCAN_MS);
+	if (listeners_read(l->diag, now) < 0)
+		return;
+	listeners_difference(before, now, port_closed, l);
+	listeners_difference(now, before, port_opened, l);
+	l->current = !l->current;
+}
+
+/* --- the process --- */
+
+static void on_message(struct channel *c, struct channel_message *m, void *arg)
+{
+	struct localhost *l = arg;
+	const struct msg_hello *hello = m->msg;
+
+	(void)c;
+	if (m->header.type == MSG_HELLO && hello->version == PROTOCOL_VERSION &&
+	    !timer_armed(l->scan))
+		scan(l->scan, l);
+}
+
+static void on_close(struct channel *c, int reason, void *arg)
+{
+	struct localhost *l = arg;
+
+	(void)reason;
+	channel_free(c);
+	l->service = NULL;
+	loop_stop(l->loop, 0);
+}
+
+static const struct channel_ops service_ops = { on_message, on_close };
+
+static int set_up(struct localhost *l)
+{
+	struct msg_hello hello = {
+		.version = PROTOCOL_VERSION,
+		.role = ROLE_LOCALHOST,
+		.release = LXSS_VERSION,
+	};
+	int fd;
+
+	l->diag = listeners_open();
+	l->loop = loop_new();
+	if (l->diag < 0 || !l->loop)
+		return l->diag < 0 ? l->diag : -ENOMEM;
+	fd = vsock_connect(VSOCK_CID_HOST, VSOCK_PORT_INIT, now_ms() + CONNECT_MS);
+	if (fd < 0)
+		return fd;
+	l->scan = loop_timer(l->loop, scan, l);
+	l->service = channel_new(l->loop, fd, &service_ops, l);
+	if (!l->scan || !l->service)
+		return -ENOMEM;
+	return channel_send(l->service, MSG_HELLO, 0, &hello);
+}
+
+void localhost_main(void)
+{
+	struct localhost *l = calloc(1, sizeof(*l));
+	int r = l ? 0 : -ENOMEM;
+
+	prctl(PR_SET_NAME, "localhost");
+	signal(SIGPIPE, SIG_IGN);
+	if (r == 0)
+		r = set_up(l);
+	if (r == 0)
+		r = loop_run(l->loop);
+	if (r < 0)
+		log_err("localhost: %s", strerror(-r));
+	_exit(r < 0);
+}
