@@ -2,7 +2,7 @@
  *
  * A device pops chains, uses them within the same callback, and pushes each back exactly once, or
  * takes the last ones back with vq_unpop(). Nothing the driver sees changes before vq_flush(). A
- * driver that breaks the ring marks it broken: it pops nothing more, and queue_broken is reported.
+ * driver that breaks the ring marks it broken: vq_pop() says so from then on.
  *
  * Segments of a chain point into guest memory, which the guest may rewrite at any time: copy out,
  * then check.

@@ -1,20 +1,23 @@
 /* host/virtio/vhost-user.c - the back-end side of vhost-user
  *
  * THEORY OF OPERATION
- *   The front end sends a header, a payload of the size named there, and at times descriptors with
- *   the header. requests[] holds what may come: the sizes, the descriptors, the handler. A handler
- *   returns 0, or 1 when the payload it left is the reply, or an error, which ends the connection:
- *   a front end that breaks the protocol cannot be served any longer.
- *   A queue runs while it has a size, ring addresses inside the memory table and a kick descriptor
- *   and, once protocol features were negotiated, was enabled. Kicks are edge-triggered: nobody
- * needs to read the eventfd. FRONT ENDS UML (virtio_uml) names rings by guest-physical address,
- * QEMU by its own virtual address; both put the same thing into the table as the region's user
- * address. UML waits for replies with interrupts off, so a reply is sent at once and may block for
- * a moment. HOSTILE GUEST UML is not a wall: its guest's root may speak to us as the front end.
- * Sizes are exact, indices bounded, addresses checked when set and again when the table changes.
+ *   The front end sends a header, a payload of the size named there, and at times descriptors
+ *   with the header. requests[] holds what may come: the sizes, the descriptors, the handler. A
+ *   handler returns 0, or 1 when the payload it left is the reply, or an error, which ends the
+ *   connection: a front end that breaks the protocol cannot be served any longer.
+ *   A queue runs while it has a size, ring addresses inside the memory table and a kick
+ *   descriptor and, once protocol features were negotiated, was enabled. Kicks are
+ *   edge-triggered: nobody needs to read the eventfd.
+ * FRONT ENDS
+ *   UML (virtio_uml) names rings by guest-physical address, QEMU by its own virtual address;
+ *   both put the same thing into the table as the region's user address. UML waits for replies
+ *   with interrupts off, so a reply is sent at once.
+ * HOSTILE GUEST
+ *   UML is not a wall: its guest's root may speak to us as the front end. Sizes are exact,
+ *   indices bounded, addresses checked when set and again when the table changes.
  * LIMITS
- *   VIRTIO_MAX_QUEUES queues of at most VQ_MAX_SIZE descriptors, GUEST_MEMORY_REGIONS regions, one
- *   front end in the life of a struct vhost.
+ *   VIRTIO_MAX_QUEUES queues of at most VQ_MAX_SIZE descriptors, GUEST_MEMORY_REGIONS regions,
+ *   one front end in the life of a struct vhost.
  */
 #include "virtio/vhost-user.h"
 
@@ -151,9 +154,8 @@ static int get_features(struct vhost *v)
 	return 1;
 }
 
-/* A driver that starts over without disabling its queues stops them here; the kick descriptor, sent
- * again, starts them. UML leaves PROTOCOL_FEATURES out of the answer and enables its queues anyway.
- */
+/* A driver that starts over without disabling its queues stops them here; the kick descriptor,
+ * sent again, starts them. */
 static int set_features(struct vhost *v)
 {
 	uint64_t wanted = v->payload.number;

@@ -3,14 +3,14 @@
  * INVARIANTS
  *   A stream is in the table exactly while the guest may still name it: not when it only drains.
  *   Its socket is registered with the loop exactly while it is open. The registration is
- *   edge-triggered: "readable" remembers what an edge said until a read contradicts it, so that a
- *   guest without credit costs no system calls.
+ *   edge-triggered: "readable" remembers what an edge said until a read contradicts it, so that
+ *   a guest without credit costs no system calls.
  *   Bytes are in buf only after the socket refused them; then EPOLLOUT is asked for.
  * CREDIT (all counters are unsigned 32-bit and wrap)
  *   From the guest: rx_cnt counts what came, fwd_cnt what left for the host; their difference is
- * what buf may hold and never exceeds window. A stream starts narrow; the first WIDE_SLOTS that
- * carry data get the wide window: all buffers together stay below LIMIT_VSOCK_CONNECTIONS *
- * WINDOW_NARROW + WIDE_SLOTS * WINDOW_WIDE bytes.
+ *   what buf may hold and never exceeds window. A stream starts narrow; the first WIDE_SLOTS
+ *   that carry data get the wide window. All buffers together stay below
+ *   LIMIT_VSOCK_CONNECTIONS * WINDOW_NARROW + WIDE_SLOTS * WINDOW_WIDE bytes.
  */
 #include <errno.h>
 #include <stdlib.h>

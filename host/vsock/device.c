@@ -2,26 +2,28 @@
  *
  * THEORY OF OPERATION
  *   One struct vsock is one guest's device. A stream (struct conn) is a pair of ports in a table
- * and a UNIX socket. tx_pump() takes the guest's packets and writes their payload to the sockets;
- *   rx_pump() lets the streams that have something for the guest take turns filling its buffers.
- *   Loop callbacks only note what became possible (tx_kicked, rx_starved, conn.readable);
- *   vsock_run() then does the work of the whole round, so that events that came together cost one
- *   interrupt.
+ *   and a UNIX socket. tx_pump() takes the guest's packets and writes their payload to the
+ *   sockets; rx_pump() lets the streams that have something for the guest take turns filling its
+ *   buffers. Loop callbacks only note what became possible (tx_kicked, rx_starved,
+ *   conn.readable); vsock_run() then does the work of the whole round, so that events that came
+ *   together cost one interrupt.
  * BACK-PRESSURE
- *   Towards the guest: nothing is read from a socket without credit and a guest buffer, so a guest
- *   that stops reading costs a file descriptor and no memory. Towards the host: a guest may send as
- *   much as its credit; what the socket does not take is buffered, and credit comes back when it is
- *   written. Packets never wait in the ring for one stream's socket: others would wait with them.
+ *   Towards the guest: nothing is read from a socket without credit and a guest buffer, so a
+ *   guest that stops reading costs a file descriptor and no memory. Towards the host: a guest
+ *   may send as much as its credit; what the socket does not take is buffered, and credit comes
+ *   back when it is written. Packets never wait in the ring for one stream's socket: others
+ *   would wait with them.
  * ENDS OF A STREAM
- *   The socket's end of file is SHUTDOWN(SEND), its loss is SHUTDOWN(RCV); when both are sent the
- *   stream lingers without a socket until the guest's RST, at most VSOCK_CLOSE_MS. The guest's
- *   SHUTDOWN of both directions is answered with RST, and its RST ends a stream; either way what it
- *   sent before is still written to the host (CONN_DRAINING).
+ *   The socket's end of file is SHUTDOWN(SEND), its loss is SHUTDOWN(RCV); when both are sent
+ *   the stream lingers without a socket until the guest's RST, at most VSOCK_CLOSE_MS. The
+ *   guest's SHUTDOWN of both directions is answered with RST, and its RST ends a stream; either
+ *   way what it sent before is still written to the host (CONN_DRAINING).
  * HOSTILE GUEST
  *   A bad packet ends its stream; a bad ring stops the device and ends all of them; neither ends
- * the process. The VM going away, in whatever way, is detached(). LIMITS LIMIT_VSOCK_CONNECTIONS
- * streams in all states; buffers as in conn.c; REPLY_SLOTS refusals waiting for a guest buffer, the
- * guest's connect() times out beyond.
+ *   the process. The VM going away, in whatever way, is detached().
+ * LIMITS
+ *   LIMIT_VSOCK_CONNECTIONS streams in all states; buffers as in conn.c; REPLY_SLOTS refusals
+ *   waiting for a guest buffer, the guest's connect() times out beyond.
  */
 #include "vsock/device.h"
 

@@ -1,15 +1,15 @@
 /* host/vsock/device.h - a virtio-vsock device whose host ends are UNIX sockets
  *
  * Streams are opened from the host with vsock_open() and by the guest to ports named with
- * vsock_accept(). Either way the host end is a non-blocking stream socket that the device owns from
- * then on; bytes move between it and the guest's buffers without a copy where the socket takes
- * them.
+ * vsock_accept(). Either way the host end is a non-blocking stream socket that the device owns
+ * from then on; bytes move between it and the guest's buffers without a copy where the socket
+ * takes them.
  *
  * Driving    the loop's callbacks only take notes: whoever runs the loop calls vsock_run() after
- * each loop_step(), and does not wait in the next one while it returns true. Ownership  descriptors
- * go to the device with the call; a failed connect hands its own back. Guest gone the device
- * detaches by itself: open streams end, what the guest had sent is still written out
- * (vsock_draining()).
+ *            each loop_step(), and does not wait in the next one while it returns true.
+ * Ownership  descriptors go to the device with the call; a failed open hands its own back.
+ * Guest gone the device detaches by itself: open streams end, what the guest had sent is still
+ *            written out (vsock_draining()).
  */
 #ifndef HOST_VSOCK_DEVICE_H
 #define HOST_VSOCK_DEVICE_H

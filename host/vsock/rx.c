@@ -1,8 +1,8 @@
 /* host/vsock/rx.c - towards the guest: streams take turns filling the guest's buffers
  *
  * A turn is one stream's control packets and one readv() straight into guest buffers. How many
- * buffers it tries adapts: it doubles while the socket fills them all and falls back to what was
- * needed, so a keystroke pops one and a bulk stream RX_CHAINS.
+ * buffers it tries adapts: it doubles while the socket fills them all and falls back to what
+ * was needed, so a keystroke pops one and a bulk stream RX_CHAINS.
  */
 #include <errno.h>
 #include <sys/uio.h>

@@ -1,9 +1,9 @@
 /* host/vsock/tx.c - from the guest: packets in ring order, payload straight into host sockets
  *
  * HOSTILE GUEST
- *   The header is copied out before it is looked at. What a stream's state does not allow gets an
- * RST and ends that stream; what names no stream gets an RST; a foreign source address gets
- * nothing. A guest that sends more than the credit it has ends that stream.
+ *   The header is copied out before it is looked at. What a stream's state does not allow gets
+ *   an RST and ends that stream; what names no stream gets an RST; a foreign source address gets
+ *   nothing. A guest that sends more than the credit it has ends that stream.
  */
 #include <errno.h>
 #include <sys/socket.h>
