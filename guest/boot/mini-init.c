@@ -46,6 +46,7 @@
 #define STOP_GRACE_MS	     1000
 #define POWER_OFF_LIMIT_MS   8000
 #define FREEZE_LIMIT_MS	     600000
+#define MAX_GNS_STARTS	     5
 
 struct vm;
 
@@ -70,9 +71,12 @@ struct vm {
 	struct channel *service;
 	struct distro *distros;
 	distro_main_fn distro_main;
+	gns_start_fn gns_start;
 	uint64_t started_us;
 	struct timer *power_timer;
 	uint32_t power_seq;
+	pid_t gns;
+	unsigned gns_starts;
 	bool powering_off, kill_sent, greeted;
 };
 
@@ -201,6 +205,23 @@ static void distro_died(struct distro *d, int status)
 	release_step(d->release, d);
 }
 
+/* The network daemon; without it the VM runs on as its network is. */
+static void start_gns(struct vm *vm)
+{
+	vm->gns = vm->gns_starts++ < MAX_GNS_STARTS ? vm->gns_start() : -EAGAIN;
+	if (vm->gns < 0)
+		log_warn("the network daemon is not started: %s", strerror((int)-vm->gns));
+}
+
+static void gns_died(struct vm *vm, int status)
+{
+	vm->gns = 0;
+	if (status == 0 || vm->powering_off)
+		return;
+	log_warn("the network daemon ended, status 0x%x", (unsigned)status);
+	start_gns(vm);
+}
+
 static void reap(int signo, void *arg)
 {
 	struct vm *vm = arg;
@@ -215,6 +236,8 @@ static void reap(int signo, void *arg)
 			d = d->next;
 		if (d)
 			distro_died(d, status);
+		else if (pid == vm->gns)
+			gns_died(vm, status);
 	}
 }
 
@@ -503,13 +526,19 @@ static void set_up(struct vm *vm)
 		power_off(vm);
 	}
 	say_hello(vm);
-	vm_setup_tunables(); /* while the service makes up its mind */
+	start_gns(vm); /* while the service makes up its mind */
+	vm_setup_tunables();
 	vm_setup_cgroups();
 }
 
-_Noreturn void mini_init_main(uint64_t started_us, distro_main_fn distro_main)
+_Noreturn void mini_init_main(uint64_t started_us, distro_main_fn distro_main,
+			      gns_start_fn gns_start)
 {
-	struct vm vm = { .started_us = started_us, .distro_main = distro_main };
+	struct vm vm = {
+		.started_us = started_us,
+		.distro_main = distro_main,
+		.gns_start = gns_start,
+	};
 
 	set_up(&vm);
 	for (;;) {

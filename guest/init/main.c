@@ -7,6 +7,7 @@
 #include "boot/mini-init.h"
 #include "common/util.h"
 #include "distro/init.h"
+#include "netconf/gns.h"
 
 static const struct applet {
 	const char *name;
@@ -29,7 +30,7 @@ int main(int argc, char **argv)
 
 	/* The kernel hands unknown words of its command line on as environment variables. */
 	if (getpid() == 1 && getenv("WSL_ROOT_INIT"))
-		mini_init_main(started_us, distro_main);
+		mini_init_main(started_us, distro_main, gns_start);
 	for (const struct applet *a = applets; a < applets + ARRAY_SIZE(applets); a++)
 		if (a->name && streq(a->name, name))
 			return a->run(argc, argv);

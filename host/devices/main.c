@@ -25,13 +25,18 @@ struct options {
 	bool sandbox;
 };
 
-enum { OPT_VHOST = 256, OPT_CONNECT, OPT_CONTROL, OPT_PORT, OPT_LEVEL, OPT_NO_SANDBOX, OPT_HELP };
+enum {
+	OPT_VHOST = 256, OPT_CONNECT, OPT_CONTROL, OPT_PORT, OPT_NET_FD, OPT_NET,
+	OPT_LEVEL, OPT_NO_SANDBOX, OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{ "vhost-fd", required_argument, NULL, OPT_VHOST },
 	{ "connect-fd", required_argument, NULL, OPT_CONNECT },
 	{ "control-fd", required_argument, NULL, OPT_CONTROL },
 	{ "accept-port", required_argument, NULL, OPT_PORT },
+	{ "net-fd", required_argument, NULL, OPT_NET_FD },
+	{ "net", required_argument, NULL, OPT_NET },
 	{ "log-level", required_argument, NULL, OPT_LEVEL },
 	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -44,6 +49,8 @@ static const char usage[] =
 	"  --connect-fd N   listening socket for streams to the guest\n"
 	"  --control-fd N   connection to wslservice\n"
 	"  --accept-port P  guest programs may connect to this host port (default 50000)\n"
+	"  --net-fd N       listening socket for the front end of the network device\n"
+	"  --net PLAN       its addresses: NETWORK4,NETWORK6|-,MTU,MAC\n"
 	"  --log-level L    syslog(3) level, 3 errors to 7 debugging (default 4)\n"
 	"  --no-sandbox     keep all system calls, for debugging\n";
 
@@ -80,6 +87,12 @@ static int parse_option(int opt, struct options *o, struct err *err)
 		return parse_fd(optarg, &o->relay.control_fd, err);
 	case OPT_PORT:
 		return parse_port(o, err);
+	case OPT_NET_FD:
+		return parse_fd(optarg, &o->relay.net_fd, err);
+	case OPT_NET:
+		if (net_plan_parse(optarg, &o->relay.net) < 0)
+			return err_set(err, -EINVAL, "'%s' is not a network plan", optarg);
+		return 0;
 	case OPT_LEVEL:
 		if (parse_u32(optarg, &o->log_level) < 0 || o->log_level > LOG_DEBUG)
 			return err_set(err, -EINVAL, "'%s' is not a log level", optarg);
@@ -107,6 +120,8 @@ static int parse_options(int argc, char **argv, struct options *o, struct err *e
 	if (optind < argc || o->relay.vhost_fd < 0 || o->relay.connect_fd < 0 ||
 	    o->relay.control_fd < 0)
 		return err_set(err, -EINVAL, "three descriptors are needed; try wslrelay --help");
+	if ((o->relay.net_fd >= 0) != (o->relay.net.mtu != 0))
+		return err_set(err, -EINVAL, "--net-fd and --net go together");
 	if (!o->relay.n_accept_ports)
 		o->ports[o->relay.n_accept_ports++] = VSOCK_PORT_INIT;
 	o->relay.accept_ports = o->ports;
@@ -126,8 +141,10 @@ static void raise_descriptor_limit(void)
 
 static int start(const struct options *o, struct relay **ret, struct err *err)
 {
-	int keep[] = { o->relay.vhost_fd, o->relay.connect_fd, o->relay.control_fd };
-	int r = sandbox_files(keep, ARRAY_SIZE(keep), err);
+	bool net = o->relay.net_fd >= 0;
+	int keep[] = { o->relay.vhost_fd, o->relay.connect_fd, o->relay.control_fd,
+		       o->relay.net_fd };
+	int r = sandbox_files(keep, net ? 4 : 3, err);
 
 	if (r < 0)
 		return r;
@@ -136,7 +153,7 @@ static int start(const struct options *o, struct relay **ret, struct err *err)
 	*ret = relay_new(&o->relay, err);
 	if (!*ret)
 		return -err->errnum;
-	r = sandbox_enter(o->sandbox, err);
+	r = sandbox_enter((o->sandbox ? SANDBOX_FILTER : 0) | (net ? SANDBOX_NET : 0), err);
 	if (r < 0)
 		*ret = relay_free(*ret);
 	return r;
@@ -145,7 +162,7 @@ static int start(const struct options *o, struct relay **ret, struct err *err)
 int main(int argc, char **argv)
 {
 	struct options o = {
-		.relay = { .vhost_fd = -1, .connect_fd = -1, .control_fd = -1 },
+		.relay = { .vhost_fd = -1, .connect_fd = -1, .control_fd = -1, .net_fd = -1 },
 		.log_level = LOG_WARNING,
 		.sandbox = true,
 	};

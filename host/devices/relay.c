@@ -1,16 +1,17 @@
 /* host/devices/relay.c - wslrelay's work between its loop, the vsock device and wslservice
  *
  * THEORY OF OPERATION
- *   A host program connects, says struct relay_connect and waits for a u32; from then on its socket
- *   is the stream and belongs to the vsock device. Most programs write their request before we get
- * to accept(), so it is looked for at once. A stream the guest opens goes to wslservice as
- *   RELAY_ACCEPT with one end of a socket pair.
+ *   A host program connects, says struct relay_connect and waits for a u32; from then on its
+ *   socket is the stream and belongs to the vsock device. Most programs write their request
+ *   before we get to accept(), so it is looked for at once. A stream the guest opens goes to
+ *   wslservice as RELAY_ACCEPT with one end of a socket pair.
  * THE END
- *   The VM is over when its front end closes. Output that host programs have not read yet is then
- *   still written, as long as it moves: GRACE_MS without progress, GRACE_MAX_MS in all. When
- * wslservice is gone the guest gets ORPHAN_MS to power off. LIMITS MAX_GREETINGS programs that have
- * connected and not said where to, GREETING_MS each. Without free descriptors the listener rests
- * for ACCEPT_REST_MS.
+ *   The VM is over when its front end closes. Output that host programs have not read yet is
+ *   then still written, as long as it moves: GRACE_MS without progress, GRACE_MAX_MS in all.
+ *   When wslservice is gone the guest gets ORPHAN_MS to power off.
+ * LIMITS
+ *   MAX_GREETINGS programs that have connected and not said where to, GREETING_MS each. Without
+ *   free descriptors the listener rests for ACCEPT_REST_MS.
  */
 #include "relay.h"
 
@@ -27,6 +28,7 @@
 #include "io/channel.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "net/net.h"
 #include "protocol/message.h"
 #include "virtio/vhost-user.h"
 #include "vsock/device.h"
@@ -49,7 +51,8 @@ struct greeting { /* a host program whose request has not come yet */
 struct relay {
 	struct loop *loop;
 	struct vsock *vsock;
-	struct vhost *vhost;
+	struct vhost *vhost, *net_vhost;
+	struct net *net; /* NULL: none */
 	struct channel *control;
 	uid_t uid; /* ours */
 	int connect_fd;
@@ -331,6 +334,8 @@ int relay_run(struct relay *r)
 	while (!ended(r) && e == 0) {
 		e = loop_step(r->loop, more ? 0 : -1);
 		more = vsock_run(r->vsock);
+		if (r->net)
+			more |= net_run(r->net);
 	}
 	if (e < 0)
 		log_err("waiting for events failed: %s", strerror(-e));
@@ -340,6 +345,18 @@ int relay_run(struct relay *r)
 /* --- set-up --- */
 
 static const struct channel_ops control_ops = { on_message, on_control_close };
+
+/* A VM without a network is better than none: the front end finds nobody at its socket then. */
+static void set_up_net(struct relay *r, struct relay_config *cfg)
+{
+	if (cfg->net_fd < 0)
+		return;
+	r->net = net_new(r->loop, &cfg->net);
+	if (r->net)
+		r->net_vhost = vhost_new(r->loop, take_fd(&cfg->net_fd), &net_device_ops, r->net);
+	if (!r->net_vhost)
+		log_warn("no memory for the network device: the VM has no network");
+}
 
 static int set_up(struct relay *r, struct relay_config *cfg)
 {
@@ -357,6 +374,7 @@ static int set_up(struct relay *r, struct relay_config *cfg)
 		if (vsock_accept(r->vsock, cfg->accept_ports[i], offer, r) < 0)
 			return -ENOSPC;
 	r->vhost = vhost_new(r->loop, take_fd(&cfg->vhost_fd), &vsock_device_ops, r->vsock);
+	set_up_net(r, cfg);
 	r->control = channel_new(r->loop, take_fd(&cfg->control_fd), &control_ops, r);
 	r->connect_fd = take_fd(&cfg->connect_fd);
 	if (fd_set_nonblock(r->connect_fd, 1) < 0)
@@ -384,6 +402,7 @@ struct relay *relay_new(const struct relay_config *cfg, struct err *err)
 	drop_fd(&fds.vhost_fd);
 	drop_fd(&fds.connect_fd);
 	drop_fd(&fds.control_fd);
+	drop_fd(&fds.net_fd);
 	if (e < 0) {
 		relay_free(r);
 		err_code(err, e, "cannot set up the relay");
@@ -400,6 +419,8 @@ struct relay *relay_free(struct relay *r)
 	while (r->greetings)
 		greeting_free(r->greetings);
 	vhost_free(r->vhost);
+	vhost_free(r->net_vhost);
+	net_free(r->net);
 	vsock_free(r->vsock);
 	channel_free(r->control);
 	watch_remove(r->connect_watch);

@@ -1,11 +1,13 @@
 /* host/devices/relay.h - the streams of one VM between its vsock device and the host's programs
  *
- * Ownership  relay_new() takes the three descriptors, on failure too.
+ * Ownership  relay_new() takes the descriptors, on failure too.
  */
 #ifndef HOST_DEVICES_RELAY_H
 #define HOST_DEVICES_RELAY_H
 
 #include <stdint.h>
+
+#include "net/plan.h"
 
 struct err;
 struct relay;
@@ -14,6 +16,8 @@ struct relay_config {
 	int vhost_fd;                 /* listening: the VMM's vhost-user front end */
 	int connect_fd;               /* listening: host programs that want a stream to the guest */
 	int control_fd;               /* connected: wslservice */
+	int net_fd;                   /* listening: as vhost_fd, for the network; -1: none */
+	struct net_plan net;          /* its addresses */
 	const uint32_t *accept_ports; /* what the guest may connect to */
 	unsigned n_accept_ports;
 };

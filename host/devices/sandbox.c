@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,6 +55,13 @@ static const int allowed[] = {
 	/* ends */
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
+};
+
+/* What libslirp does with the host sockets behind the guest's connections, beside the streams'
+ * calls. socket() itself is allowed for internet families only. */
+static const int allowed_net[] = {
+	SCMP_SYS(connect),     SCMP_SYS(bind),	     SCMP_SYS(setsockopt),
+	SCMP_SYS(getsockname), SCMP_SYS(getpeername),
 };
 
 static int compare_ints(const void *a, const void *b)
@@ -99,6 +107,24 @@ static int drop_capabilities(void)
 	return (int)syscall(SYS_capset, &head, none);
 }
 
+static int add_net_rules(scmp_filter_ctx ctx)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(allowed_net) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed_net[i], 0);
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	if (r == 0) /* how much a datagram brings */
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_EQ, FIONREAD));
+	return r;
+}
+
 static int add_rules(scmp_filter_ctx ctx)
 {
 	int r = 0;
@@ -116,11 +142,13 @@ static int add_rules(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int load_filter(struct err *err)
+static int load_filter(bool net, struct err *err)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = ctx ? add_rules(ctx) : -ENOMEM;
 
+	if (r == 0 && net)
+		r = add_net_rules(ctx);
 	if (r == 0)
 		r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (r == 0)
@@ -129,7 +157,7 @@ static int load_filter(struct err *err)
 	return r < 0 ? err_code(err, r, "cannot load the system call filter") : 0;
 }
 
-int sandbox_enter(int filter, struct err *err)
+int sandbox_enter(unsigned flags, struct err *err)
 {
 	struct rlimit none = { 0, 0 };
 
@@ -138,5 +166,5 @@ int sandbox_enter(int filter, struct err *err)
 		return err_errno(err, "cannot give up privileges");
 	if (drop_capabilities() < 0)
 		return err_errno(err, "cannot drop capabilities");
-	return filter ? load_filter(err) : 0;
+	return flags & SANDBOX_FILTER ? load_filter(flags & SANDBOX_NET, err) : 0;
 }

@@ -11,7 +11,10 @@
 struct err;
 
 int sandbox_files(const int *keep, unsigned n, struct err *err);
-/* @filter 0: everything but the system call filter, for debugging under sanitizers. */
-int sandbox_enter(int filter, struct err *err);
+/* Flags. Without SANDBOX_FILTER everything but the system call filter, for debugging under
+ * sanitizers. SANDBOX_NET: internet sockets may be made and connected. */
+#define SANDBOX_FILTER 1u
+#define SANDBOX_NET    2u
+int sandbox_enter(unsigned flags, struct err *err);
 
 #endif

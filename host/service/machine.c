@@ -22,6 +22,7 @@
 #include "config/paths.h"
 #include "io/loop.h"
 #include "service/machine-config.h"
+#include "service/machine-net.h"
 #include "vm/vm.h"
 
 #define POWER_OFF_TIMEOUT_MS 6000
@@ -30,7 +31,8 @@ struct machine {
 	struct service *service;
 	enum machine_state state;
 	struct vm *vm;
-	struct channel *control;
+	struct channel *control, *gns;
+	struct machine_net net;
 	struct calls calls;
 	struct settings settings;
 	bool have_settings, forced;
@@ -108,6 +110,7 @@ static void machine_off(struct machine *m, const char *why)
 	timer_cancel(m->idle);
 	m->state = MACHINE_OFF;
 	m->control = channel_free(m->control);
+	m->gns = channel_free(m->gns);
 	m->vm = vm_free(m->vm);
 	if (m->swap_path)
 		unlink(m->swap_path);
@@ -200,6 +203,36 @@ static void send_hello(struct channel *c)
 	channel_send(c, MSG_HELLO, 0, &hello);
 }
 
+/* The guest's network daemon: the outcome of NET_CONFIG. */
+static void on_gns_message(struct channel *c, struct channel_message *cm, void *arg)
+{
+	struct err err = ERR_INIT;
+
+	(void)c, (void)arg;
+	if (cm->header.type == MSG_RESULT && message_result(cm->msg, &err) < 0)
+		log_warn("the guest's network is not configured: %s", err.text);
+	else if (cm->header.type == MSG_WARNING)
+		log_warn("guest: %s", ((const struct msg_text *)cm->msg)->text);
+}
+
+static void on_gns_close(struct channel *c, int reason, void *arg)
+{
+	struct machine *m = arg;
+
+	(void)reason;
+	m->gns = channel_free(c);
+}
+
+static const struct channel_ops gns_ops = { on_gns_message, on_gns_close };
+
+static void gns_hello(struct machine *m, struct channel *c)
+{
+	channel_free(m->gns);
+	m->gns = c;
+	channel_set_owner(c, &gns_ops, m);
+	machine_net_send(&m->net, c);
+}
+
 static void on_link_message(struct channel *c, struct channel_message *cm, void *arg)
 {
 	struct link *link = arg;
@@ -220,6 +253,11 @@ static void on_link_message(struct channel *c, struct channel_message *cm, void 
 	send_hello(c);
 	if (hello->role == ROLE_MINI_INIT && m->state == MACHINE_STARTING) {
 		control_hello(m, link, hello);
+		return;
+	}
+	if (hello->role == ROLE_GNS) {
+		gns_hello(m, c);
+		free(link);
 		return;
 	}
 	/* A distribution's init: the instance gets a channel of its own on the same socket. */
@@ -323,6 +361,7 @@ static int start_vm(struct machine *m, struct err *err)
 		.swap = m->swap_path,
 		.console_log = m->console_log,
 		.cache_dir = m->service->cache,
+		.net = m->net.mode == NETWORKING_NONE ? NULL : m->net.text,
 		.memory_bytes = st->memory_bytes,
 		.processors = st->processors,
 		.verbose_console = st->debug_console,
@@ -360,6 +399,7 @@ static void machine_start(struct machine *m)
 	m->forced = false;
 	choose_console_log(m);
 	prepare_swap(m);
+	machine_net_choose(&m->net, &m->settings, warn_waiters, m);
 	m->state = MACHINE_STARTING;
 	if (start_vm(m, &err) < 0) {
 		err_context(&err, "CreateVm");
@@ -470,6 +510,7 @@ struct machine *machine_free(struct machine *m)
 	if (!m)
 		return NULL;
 	channel_free(m->control);
+	channel_free(m->gns);
 	vm_free(m->vm);
 	if (m->swap_path)
 		unlink(m->swap_path);

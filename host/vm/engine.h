@@ -11,6 +11,7 @@
 struct vm_config;
 
 #define VHOST_SOCKET   "vhost.sock"
+#define NET_SOCKET     "net.sock"
 #define CONSOLE_SOCKET "uml/mconsole" /* relative to the VM's directory */
 
 #define ENGINE_MAX_ARGS 40

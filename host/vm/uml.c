@@ -39,6 +39,8 @@ void uml_command(const struct vm_config *cfg, uint64_t lpj, struct engine_comman
 	/* The directory of the management console; relative, or its socket name grows too long. */
 	add_words(ret, "seccomp=on uml_dir=./ umid=uml con=null con0=fd:1 noreboot panic=-1 "
 		       "WSL_ROOT_INIT=1 virtio_uml.device=" VHOST_SOCKET ":19");
+	if (cfg->net)
+		add_words(ret, "virtio_uml.device=" NET_SOCKET ":1");
 	if (lpj)
 		add(ret, str_printf("lpj=%llu", (unsigned long long)lpj));
 	if (!cfg->verbose_console && lpj)

@@ -274,13 +274,14 @@ static int start_relay(struct vm *vm, const struct vm_config *cfg, struct err *e
 {
 	auto_close int vhost = unix_listen_at(vm->dirfd, VHOST_SOCKET, 0600);
 	auto_close int client = unix_listen_at(vm->dirfd, RELAY_SOCKET, 0600);
+	auto_close int net = cfg->net ? unix_listen_at(vm->dirfd, NET_SOCKET, 0600) : -1;
 	auto_close int ours = -1, theirs = -1;
 	int pair[2], log;
-	char fds[3][16];
+	char fds[4][16];
 	pid_t pid;
 
-	if (vhost < 0 || client < 0)
-		return err_code(err, vhost < 0 ? vhost : client,
+	if (vhost < 0 || client < 0 || (cfg->net && net < 0))
+		return err_code(err, vhost < 0 ? vhost : client < 0 ? client : net,
 				"cannot create the sockets of the VM in its runtime directory");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(err, "cannot create the relay's control socket");
@@ -290,15 +291,19 @@ static int start_relay(struct vm *vm, const struct vm_config *cfg, struct err *e
 	snprintf(fds[0], sizeof(fds[0]), "%d", vhost);
 	snprintf(fds[1], sizeof(fds[1]), "%d", client);
 	snprintf(fds[2], sizeof(fds[2]), "%d", theirs);
+	snprintf(fds[3], sizeof(fds[3]), "%d", net);
 	pid = spawn_program(
 		&(struct spawn) {
 			.argv = (char *[]) { (char *)(uintptr_t)cfg->relay, (char[]) { "--vhost-fd" },
 					     fds[0], (char[]) { "--connect-fd" }, fds[1],
-					     (char[]) { "--control-fd" }, fds[2], NULL },
+					     (char[]) { "--control-fd" }, fds[2],
+					     cfg->net ? (char[]) { "--net-fd" } : NULL, fds[3],
+					     (char[]) { "--net" },
+					     (char *)(uintptr_t)cfg->net, NULL },
 			.cwd_fd = -1,
 			.stdio = { -1, -1, log },
-			.keep = (int[]) { vhost, client, theirs, cfg->lock_fd },
-			.n_keep = 4,
+			.keep = (int[]) { vhost, client, theirs, cfg->lock_fd, net },
+			.n_keep = net < 0 ? 4 : 5,
 			.new_session = true,
 		},
 		err);
@@ -404,6 +409,7 @@ struct vm *vm_free(struct vm *vm)
 	console_free(vm->console);
 	unlinkat(vm->dirfd, PIDS_FILE, 0);
 	unlinkat(vm->dirfd, VHOST_SOCKET, 0);
+	unlinkat(vm->dirfd, NET_SOCKET, 0);
 	unlinkat(vm->dirfd, RELAY_SOCKET, 0);
 	remove_tree(vm->dirfd, "uml");
 	for (unsigned i = 0; i < ARRAY_SIZE(vm->units); i++) {

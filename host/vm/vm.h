@@ -25,6 +25,7 @@ struct vm_config {
 	const char *swap; /* absolute path of a sparse file that becomes unit 0, or NULL */
 	const char *console_log; /* kernel console, bounded; NULL: discarded */
 	const char *cache_dir; /* where measurements are kept */
+	const char *net; /* the network's addresses, as net_plan_format() writes them; NULL: none */
 	uint64_t memory_bytes;
 	unsigned processors;
 	bool verbose_console;
