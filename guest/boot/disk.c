@@ -21,7 +21,7 @@
 
 #define EXT4_OPTIONS   "discard,errors=remount-ro,data=ordered"
 #define OVERLAY_DIR    "/overlay" /* in the initramfs: upper layer of a read-only disk */
-#define MIN_FREE_BYTES (256 * KIB) /* less than this on the disk counts as full */
+#define SUSPICION_BYTES (64 * MIB) /* ext4 keeps up to 16 MiB that even root cannot have */
 
 static int device_openable(const char *device)
 {
@@ -56,11 +56,19 @@ int device_wait(const char *device, uint64_t timeout_ms)
 	}
 }
 
+/* Only trying tells for sure, and only where it may be so. */
 static bool disk_full(const char *root)
 {
+	char probe[PATH_MAX];
 	struct statvfs st;
 
-	return statvfs(root, &st) == 0 && (uint64_t)st.f_bfree * st.f_frsize < MIN_FREE_BYTES;
+	if (statvfs(root, &st) < 0 || (uint64_t)st.f_bfree * st.f_frsize >= SUSPICION_BYTES)
+		return false;
+	snprintf(probe, sizeof(probe), "%s/.lxss-probe", root);
+	if (mkdir(probe, 0700) < 0)
+		return errno == ENOSPC;
+	rmdir(probe);
+	return false;
 }
 
 static int mount_ext4(const char *device, const char *root, unsigned long flags)

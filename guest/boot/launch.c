@@ -1,7 +1,7 @@
 /* guest/boot/launch.c - clone into new namespaces and a control group of its own
  *
- * The init is born (CLONE_INTO_CGROUP) in /sys/fs/cgroup/distro-N: moving a process between groups
- * later would wait for an RCU grace period.
+ * The init is born (CLONE_INTO_CGROUP) in /sys/fs/cgroup/distro-N, makes that its namespace's root, and
+ * moves on to distro-N/init.
  */
 #include "boot/launch.h"
 
@@ -19,12 +19,12 @@
 
 #include <linux/sched.h>
 
+#include "boot/vm-setup.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "common/util.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
 
 uint64_t uptime_us(void)
 {
@@ -34,16 +34,38 @@ uint64_t uptime_us(void)
 	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
 }
 
+/* A distribution can do without: -1. */
 static int open_cgroup(uint64_t instance)
 {
 	char path[64];
-	int fd;
+	int fd = -1;
 
 	str_format(path, sizeof(path), CGROUP_ROOT "/distro-%llu", (unsigned long long)instance);
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (mkdirat(fd, "init", 0755) < 0 && errno != EEXIST))
+		log_warn("cannot make control group %s: %s", path, strerror(errno));
+	return fd;
+}
+
+static int write_at(int dirfd, const char *name, const char *text)
+{
+	auto_close int fd = openat(dirfd, name, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
+}
+
+/* A namespace is rooted where its creator is at that moment. */
+static void enter_cgroup(int cgroup)
+{
+	int r = unshare(CLONE_NEWCGROUP) < 0 ? -errno : 0;
+
+	if (r == 0)
+		r = write_at(cgroup, "init/cgroup.procs", "0");
+	if (r == 0)
+		r = write_at(cgroup, "cgroup.subtree_control", CGROUP_CONTROLLERS);
+	if (r < 0)
+		log_warn("the control group is not set up: %s", strerror(-r));
 }
 
 static pid_t clone_into(int cgroup)
@@ -59,31 +81,27 @@ static pid_t clone_into(int cgroup)
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
-/* Everything that belongs to mini_init is let go: descriptors, masks, handlers. */
-static int run_child(struct distro_boot *boot, distro_main_fn distro_main, int report)
+/* What belongs to mini_init is let go; its descriptors follow in distro_main(). */
+static int run_child(struct distro_boot *boot, distro_main_fn distro_main, int report, int cgroup)
 {
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	boot->report = report;
-	/* Its own group becomes "/": a namespace is rooted where its creator is. */
-	if (unshare(CLONE_NEWCGROUP) < 0)
-		log_warn("no control group namespace: %s", strerror(errno));
+	if (cgroup >= 0)
+		enter_cgroup(cgroup);
 	return distro_main(boot);
 }
 
 pid_t launch_distro(struct distro_boot *boot, distro_main_fn distro_main, int *ret_report,
 		    struct err *err)
 {
-	auto_close int cgroup = open_cgroup(boot->instance);
-	auto_close int ours = -1, theirs = -1;
+	auto_close int cgroup = -1, ours = -1, theirs = -1;
 	int pair[2];
 	pid_t pid;
 
-	if (cgroup < 0)
-		log_warn("no control group for instance %llu: %s",
-			 (unsigned long long)boot->instance, strerror(-cgroup));
+	cgroup = open_cgroup(boot->instance);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(err, "cannot make a socket pair");
 	ours = pair[0];
@@ -91,9 +109,7 @@ pid_t launch_distro(struct distro_boot *boot, distro_main_fn distro_main, int *r
 	boot->started_us = uptime_us();
 	pid = clone_into(cgroup);
 	if (pid == 0)
-		_exit(run_child(boot, distro_main, take_fd(&theirs)));
-	if (cgroup < 0)
-		cgroup = -1;
+		_exit(run_child(boot, distro_main, take_fd(&theirs), cgroup));
 	if (pid < 0)
 		return err_code(err, pid, "cannot make namespaces");
 	*ret_report = take_fd(&ours);

@@ -1,8 +1,9 @@
 /* guest/boot/launch.h - births and deaths of a distribution's namespaces
  *
- * A distribution's init is a direct child of mini_init in new PID, mount, UTS and IPC namespaces, born
- * inside its own control group, which becomes the root of its control group namespace. Network and
- * user namespace are the VM's.
+ * A distribution's init is a direct child of mini_init in new PID, mount, UTS and IPC namespaces. Its
+ * control group is the root of its control group namespace; the processes live in a group "init" below
+ * it, because only a group without processes can hand controllers on (to Docker, say). Network and user
+ * namespace are the VM's.
  */
 #ifndef GUEST_BOOT_LAUNCH_H
 #define GUEST_BOOT_LAUNCH_H

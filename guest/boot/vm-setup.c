@@ -105,7 +105,7 @@ void vm_setup_cgroups(void)
 		log_err("%s", err.text);
 		return;
 	}
-	r = write_existing("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +io +memory +pids");
+	r = write_existing(CGROUP_ROOT "/cgroup.subtree_control", CGROUP_CONTROLLERS);
 	if (r < 0)
 		log_warn("cannot enable control group controllers: %s", strerror(-r));
 }

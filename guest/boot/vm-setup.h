@@ -2,6 +2,9 @@
 #ifndef GUEST_BOOT_VM_SETUP_H
 #define GUEST_BOOT_VM_SETUP_H
 
+#define CGROUP_ROOT	   "/sys/fs/cgroup"
+#define CGROUP_CONTROLLERS "+cpu +io +memory +pids"
+
 struct err;
 
 /* Mounts, standard descriptors, the log. */

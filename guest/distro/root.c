@@ -60,9 +60,12 @@ static int attach(int tree, const char *target, struct err *err)
 static int attach_init(int tree, struct err *err)
 {
 	auto_close int fd = -1;
-	int r;
+	struct stat st;
+	int r = lstat("/init", &st);
 
-	if (access("/init", F_OK) < 0) {
+	if (r == 0 && S_ISLNK(st.st_mode)) /* a mount would land on what it points to */
+		r = unlink("/init") < 0 ? 0 : -1;
+	if (r < 0) {
 		fd = open("/init", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
 		if (fd < 0)
 			return err_errno(err, "cannot make /init");

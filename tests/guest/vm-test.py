@@ -374,6 +374,11 @@ class SessionTest(VMTest):
         out = self.out("stat -c %a /tmp /dev/fuse /dev/net/tun; readlink /dev/fd; ls /dev/shm /mnt/wsl")
         self.assertTrue(out.startswith(b"1777\n666\n666\n/proc/self/fd\n"), out)
 
+    def test_control_groups(self):
+        out = self.out("cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x; cat /sys/fs/cgroup/x/cgroup.controllers;"
+                       "rmdir /sys/fs/cgroup/x")
+        self.assertEqual(out, b"0::/init\ncpu io memory pids\n")
+
     def test_limits(self):
         self.assertEqual(self.out("ulimit -Sn; ulimit -Hn; ulimit -l; umask"), b"10240\n1048576\n65536\n0022\n")
 
@@ -457,8 +462,8 @@ class LifeTest(VMTest):
         d = self.vm.launch("/dev/ubda")
         d.start("trap '' TERM; sleep 1000")
         seq = self.vm.init.request("STOP_DISTRO", number=d.instance)
-        exited = self.vm.init.wait("DISTRO_EXITED")
-        self.assertEqual((exited["instance"], exited["status"]), (d.instance, 9))
+        exited = self.vm.init.wait("DISTRO_EXITED", match={"instance": d.instance})
+        self.assertEqual(exited["status"], 9)
         self.assertEqual(self.vm.init.wait("RESULT", seq=seq)["errnum"], 0)
         seq = self.vm.init.request("STOP_DISTRO", number=d.instance)
         self.assertEqual(self.vm.init.wait("RESULT", seq=seq)["errnum"], 0)
@@ -467,7 +472,7 @@ class LifeTest(VMTest):
         d = self.vm.launch("/dev/ubda")
         s = d.start(["/usr/bin/perl", "-e", "syscall(169, 0xfee1dead, 672274793, 0x1234567, 0)"],
                     shell=peer.SHELL_NONE)
-        self.assertEqual(self.vm.init.wait("DISTRO_EXITED")["instance"], d.instance)
+        self.vm.init.wait("DISTRO_EXITED", match={"instance": d.instance})
         s.close()
 
     def test_lost_channel_ends_the_instance(self):
@@ -490,7 +495,27 @@ class LifeTest(VMTest):
         self.assertEqual(s.finish()[0], b"written\n")
         self.vm.init.request("FREEZE_DISTRO", number=d.instance)
         self.vm.init.request("STOP_DISTRO", number=d.instance)
-        self.vm.init.wait("DISTRO_EXITED")
+        self.vm.init.wait("DISTRO_EXITED", match={"instance": d.instance})
+
+    def test_odd_roots(self):
+        write_into(self.images[2], "/etc/os-release", 'ID="a b"\n')
+        subprocess.run(["debugfs", "-w", "-R", "symlink /init sbin/init", self.images[2]], check=True,
+                       stderr=subprocess.DEVNULL)
+        d = self.vm.launch("/dev/ubdc")
+        self.assertEqual(d.ready["flavor"], "")
+        self.assertEqual(d.run("stat -c %F /init")[0], b"regular file\n")
+        self.vm.stop(d)
+
+    def test_full_disk_gets_a_layer_in_memory(self):
+        d = self.vm.launch("/dev/ubdc")
+        d.run("i=0; for s in 1G 100M 10M 1M 64K 4K; do while fallocate -l $s /fill$i; do i=$((i+1)); done; done")
+        self.vm.stop(d)
+        d = self.vm.launch("/dev/ubdc")
+        self.assertIn("An error occurred mounting the distribution disk, it was mounted read-only as a fallback.",
+                      d.warnings)
+        self.assertEqual(d.run("echo x >/new && cat /new && ls /fill0")[0], b"x\n/fill0\n")
+        self.vm.stop(d)
+        subprocess.run(["cp", "--sparse=always", base_image, self.images[2]], check=True)
 
     def test_launch_failures(self):
         result = self.vm.launch_raw("/dev/ubdx", timeout=100)
