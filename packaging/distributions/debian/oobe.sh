@@ -17,7 +17,10 @@ if [ ! -t 0 ]; then
 	exit 1
 fi
 
+created=
 give_up() {
+	trap '' INT TERM HUP
+	[ -z "$created" ] || userdel --force --remove "$created" >/dev/null 2>&1
 	echo >&2
 	echo "No user was created. The next start will ask again; 'wsl -u root' starts without one." >&2
 	exit 1
@@ -56,6 +59,7 @@ ask_password() {
 
 create_user() {
 	local group
+	created=$name
 	adduser --quiet --gecos '' --disabled-password --uid "$uid" "$name" || return 1
 	for group in $wanted_groups; do
 		getent group "$group" >/dev/null && adduser --quiet "$name" "$group"
@@ -66,8 +70,5 @@ create_user() {
 echo "Please create a default UNIX user account. The username does not need to match your username on the host."
 ask_name
 create_user || give_up
-if ! ask_password; then
-	deluser --quiet --remove-home "$name" >/dev/null 2>&1
-	give_up
-fi
+ask_password || give_up
 echo "Installation successful!"
