@@ -228,6 +228,38 @@ class Distro:
         return s.finish()
 
 
+class Twin:
+    """A distribution's init in namespaces of this machine, reached over UNIX sockets."""
+
+    def __init__(self, program, directory):
+        self.dir = directory
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(f"{directory}/init")
+            s.listen(8)
+            s.settimeout(10)
+            env = dict(os.environ, LXSS_TEST_DIR=directory, ASAN_OPTIONS="detect_leaks=0:abort_on_error=1")
+            self.process = subprocess.Popen([program], env=env, stdin=subprocess.DEVNULL)
+            try:
+                channel = Channel(s.accept()[0])
+            except TimeoutError:
+                raise OSError(f"the twin did not connect, exit status {self.process.poll()}")
+        channel.hello = channel.wait("HELLO")
+        self.distro = Distro(channel, 1, self.connect)
+
+    def connect(self, port):
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(f"{self.dir}/port-{port}")
+        return s
+
+    def stop(self):
+        self.distro.channel.send("STOP")
+        return self.process.wait(10)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class VM:
     """A User-Mode-Linux guest with a relay; every guest connection becomes a channel."""
 
