@@ -19,8 +19,8 @@
 #include "common/util.h"
 #include "io/socket.h"
 
-#define EXT4_OPTIONS   "discard,errors=remount-ro,data=ordered"
-#define OVERLAY_DIR    "/overlay" /* in the initramfs: upper layer of a read-only disk */
+#define EXT4_OPTIONS    "discard,errors=remount-ro,data=ordered"
+#define OVERLAY_DIR     "/overlay" /* in the initramfs: upper layer of a read-only disk */
 #define SUSPICION_BYTES (64 * MIB) /* ext4 keeps up to 16 MiB that even root cannot have */
 
 static int device_openable(const char *device)

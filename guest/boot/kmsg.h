@@ -1,7 +1,7 @@
 /* guest/boot/kmsg.h - the log of every guest role, and what survives a fork
  *
- * The log is always descriptor LOG_FD, close-on-exec, so that a forked role can close everything else
- * without asking who opened what.
+ * The log is always descriptor LOG_FD, close-on-exec, so that a forked role can close everything
+ * else without asking who opened what.
  */
 #ifndef GUEST_BOOT_KMSG_H
 #define GUEST_BOOT_KMSG_H

@@ -1,7 +1,7 @@
 /* guest/boot/launch.c - clone into new namespaces and a control group of its own
  *
- * The init is born (CLONE_INTO_CGROUP) in /sys/fs/cgroup/distro-N, makes that its namespace's root, and
- * moves on to distro-N/init.
+ * The init is born (CLONE_INTO_CGROUP) in /sys/fs/cgroup/distro-N, makes that its namespace's root,
+ * and moves on to distro-N/init.
  */
 #include "boot/launch.h"
 
@@ -24,7 +24,6 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/util.h"
-
 
 uint64_t uptime_us(void)
 {

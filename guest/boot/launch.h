@@ -1,9 +1,9 @@
 /* guest/boot/launch.h - births and deaths of a distribution's namespaces
  *
- * A distribution's init is a direct child of mini_init in new PID, mount, UTS and IPC namespaces. Its
- * control group is the root of its control group namespace; the processes live in a group "init" below
- * it, because only a group without processes can hand controllers on (to Docker, say). Network and user
- * namespace are the VM's.
+ * A distribution's init is a direct child of mini_init in new PID, mount, UTS and IPC namespaces.
+ * Its control group is the root of its control group namespace; the processes live in a group
+ * "init" below it, because only a group without processes can hand controllers on (to Docker, say).
+ * Network and user namespace are the VM's.
  */
 #ifndef GUEST_BOOT_LAUNCH_H
 #define GUEST_BOOT_LAUNCH_H
@@ -17,7 +17,7 @@ struct err;
 struct distro_boot {
 	uint64_t instance, device_timeout_ms;
 	const char *device, *hostname;
-	int report; /* one RESULT goes there: the namespaces stand, or why not */
+	int report;          /* one RESULT goes there: the namespaces stand, or why not */
 	uint64_t started_us; /* CLOCK_BOOTTIME */
 };
 

@@ -8,8 +8,9 @@
  * STATES OF A DISTRIBUTION
  *   starting (launch_seq set) -> running -> dying (pid 0: waiting for its disk) -> forgotten
  * INVARIANTS
- *   PID 1 never ends: a lost control channel powers the VM off in an orderly way, a bad message only
- *   costs the channel. Nothing here blocks: what may take time (mounting, swap) runs in children.
+ *   PID 1 never ends: a lost control channel powers the VM off in an orderly way, a bad message
+ *   only costs the channel. Nothing here blocks: what may take time (mounting, swap) runs in
+ *   children.
  */
 #include "boot/mini-init.h"
 
@@ -40,13 +41,13 @@
 #include "io/loop.h"
 
 #define CONNECT_TIMEOUT_MS   30000
-#define RELEASE_STEP_MS	     2
-#define RELEASE_DETACH_STEPS 10	  /* then mounts left below the shared directory are detached */
+#define RELEASE_STEP_MS      2
+#define RELEASE_DETACH_STEPS 10   /* then mounts left below the shared directory are detached */
 #define RELEASE_MAX_STEPS    2500 /* then the disk is given up as busy */
-#define STOP_GRACE_MS	     1000
+#define STOP_GRACE_MS        1000
 #define POWER_OFF_LIMIT_MS   8000
-#define FREEZE_LIMIT_MS	     600000
-#define MAX_GNS_STARTS	     5
+#define FREEZE_LIMIT_MS      600000
+#define MAX_GNS_STARTS       5
 
 struct vm;
 
@@ -61,7 +62,7 @@ struct distro {
 	bool starting;
 	uint32_t launch_seq, stop_seq;
 	struct err *failure; /* of the launch */
-	int frozen;	     /* descriptor of its root while it is frozen, or -1 */
+	int frozen;          /* descriptor of its root while it is frozen, or -1 */
 	struct timer *thaw, *release;
 	unsigned release_steps;
 };

@@ -22,9 +22,8 @@ const struct mount_row vm_mounts[] = {
 };
 const size_t n_vm_mounts = ARRAY_SIZE(vm_mounts);
 
-const struct mount_row cgroup_mount = {
-	"/sys/fs/cgroup", "cgroup2", "cgroup2", NOSUID_NODEV_NOEXEC, "nsdelegate"
-};
+const struct mount_row cgroup_mount = { "/sys/fs/cgroup", "cgroup2", "cgroup2", NOSUID_NODEV_NOEXEC,
+					"nsdelegate" };
 
 const struct mount_row distro_mounts[] = {
 	{ "/dev", "devtmpfs", "devtmpfs", MS_NOSUID | MS_RELATIME, "mode=755" },

@@ -1,7 +1,7 @@
 /* guest/boot/mounts.h - tables of mounts, applied below a directory
  *
- * A row is a file system, a bind (type NULL), or only a directory (source NULL). Missing directories
- * are made. Paths in rows are absolute and below the root they are applied to.
+ * A row is a file system, a bind (type NULL), or only a directory (source NULL). Missing
+ * directories are made. Paths in rows are absolute and below the root they are applied to.
  */
 #ifndef GUEST_BOOT_MOUNTS_H
 #define GUEST_BOOT_MOUNTS_H

@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-/* Begins to connect a control channel to the service; host_connect_finish() waits for it (and closes
- * the descriptor if that fails), so that other work fits in between. */
+/* Begins to connect a control channel to the service; host_connect_finish() waits for it (and
+ * closes the descriptor if that fails), so that other work fits in between. */
 int host_connect_start(void);
 int host_connect_finish(int fd, uint64_t deadline_ms);
 

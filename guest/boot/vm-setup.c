@@ -22,14 +22,14 @@
 #include "common/util.h"
 
 /* The kernel's SWAP_FLAG_DISCARD_PAGES, which libc does not name. */
-#define SWAP_DISCARD_PAGES 0x40000
+#define SWAP_DISCARD_PAGES     0x40000
 #define SWAP_DEVICE_TIMEOUT_MS 10000
 
 static const struct {
 	const char *path, *value;
 } sysctls[] = {
-	/* At 100 ticks a second a normal RCU grace period takes 20 to 40 ms, and mounting, unmounting
-	 * and everything about control groups waits for one. */
+	/* At 100 ticks a second a normal RCU grace period takes 20 to 40 ms, and mounting,
+	 * unmounting and everything about control groups waits for one. */
 	{ "/sys/kernel/rcu_expedited", "1" },
 	{ "/proc/sys/kernel/dmesg_restrict", "0" },
 	{ "/proc/sys/kernel/print-fatal-signals", "1" },

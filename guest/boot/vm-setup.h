@@ -2,7 +2,7 @@
 #ifndef GUEST_BOOT_VM_SETUP_H
 #define GUEST_BOOT_VM_SETUP_H
 
-#define CGROUP_ROOT	   "/sys/fs/cgroup"
+#define CGROUP_ROOT        "/sys/fs/cgroup"
 #define CGROUP_CONTROLLERS "+cpu +io +memory +pids"
 
 struct err;

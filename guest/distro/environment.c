@@ -49,7 +49,7 @@ void environment_set(struct environment *env, const char *name, const char *valu
 
 void environment_merge(struct environment *env, const struct strv *vars)
 {
-	strv_foreach(s, vars) {
+	strv_foreach (s, vars) {
 		const char *sign = strchr(s, '=');
 
 		if (sign && sign != s)

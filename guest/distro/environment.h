@@ -18,7 +18,8 @@ void environment_set(struct environment *env, const char *name, const char *valu
 void environment_merge(struct environment *env, const struct strv *vars);
 void environment_done(struct environment *env);
 
-/* @hostname, @distro: NAME and WSL_DISTRO_NAME; @client: what crosses from the host, may be NULL. */
+/* @hostname, @distro: NAME and WSL_DISTRO_NAME; @client: what crosses from the host, may be NULL.
+ */
 void environment_build(struct environment *env, const struct user *user, const char *hostname,
 		       const char *distro, const struct strv *client);
 

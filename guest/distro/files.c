@@ -14,7 +14,7 @@
 #include "common/util.h"
 
 #define SMALL_FILE_BYTES (1 * MIB)
-#define ZONE_DIR	 "/usr/share/zoneinfo/"
+#define ZONE_DIR         "/usr/share/zoneinfo/"
 
 static int file_write(const char *path, const char *text)
 {
@@ -39,21 +39,22 @@ char *hosts_text(const char *hostname, const char *domain)
 {
 	if (!domain[0])
 		domain = "localdomain";
-	return str_printf("# Written by lxss at every start of this distribution. To keep a version of "
-			  "your own,\n"
-			  "# put these two lines into /etc/wsl.conf:\n"
-			  "# [network]\n"
-			  "# generateHosts = false\n"
-			  "127.0.0.1\tlocalhost\n"
-			  "127.0.1.1\t%s.%s\t%s\n"
-			  "\n"
-			  "# The following lines are desirable for IPv6 capable hosts\n"
-			  "::1     ip6-localhost ip6-loopback\n"
-			  "fe00::0 ip6-localnet\n"
-			  "ff00::0 ip6-mcastprefix\n"
-			  "ff02::1 ip6-allnodes\n"
-			  "ff02::2 ip6-allrouters\n",
-			  hostname, domain, hostname);
+	return str_printf(
+		"# Written by lxss at every start of this distribution. To keep a version of "
+		"your own,\n"
+		"# put these two lines into /etc/wsl.conf:\n"
+		"# [network]\n"
+		"# generateHosts = false\n"
+		"127.0.0.1\tlocalhost\n"
+		"127.0.1.1\t%s.%s\t%s\n"
+		"\n"
+		"# The following lines are desirable for IPv6 capable hosts\n"
+		"::1     ip6-localhost ip6-loopback\n"
+		"fe00::0 ip6-localnet\n"
+		"ff00::0 ip6-mcastprefix\n"
+		"ff02::1 ip6-allnodes\n"
+		"ff02::2 ip6-allrouters\n",
+		hostname, domain, hostname);
 }
 
 /* A zone name is a relative path without surprises: "Europe/Berlin", "UTC". */

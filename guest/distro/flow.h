@@ -1,7 +1,7 @@
 /* guest/distro/flow.h - one direction between a program's handle and a client's stream
  *
- * Ownership  a flow owns its two descriptors; flow_close() closes them. Where a descriptor serves both
- *            directions each flow gets a duplicate, because epoll knows a descriptor only once.
+ * Ownership  a flow owns its two descriptors; flow_close() closes them. Where a descriptor serves
+ *            both directions each flow gets a duplicate: epoll knows a descriptor only once.
  */
 #ifndef GUEST_DISTRO_FLOW_H
 #define GUEST_DISTRO_FLOW_H

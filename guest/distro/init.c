@@ -2,11 +2,11 @@
  *
  * THEORY OF OPERATION
  *   The process is a clone of mini_init, not an exec: it connects to the service, mounts while the
- *   connection is made, reports to mini_init, and becomes a loop. DISTRO_CONFIG triggers the rest of
- *   the set-up, which ends with DISTRO_READY. From then on sessions come and go (sessions.c).
+ *   connection is made, reports to mini_init, and becomes a loop. DISTRO_CONFIG triggers the rest
+ *   of the set-up, which ends with DISTRO_READY. From then on sessions come and go (sessions.c).
  * STOPPING
- *   STOP, SIGTERM (mini_init) and a lost channel mean the same: SIGTERM to all, SIGKILL to what is left
- *   after a grace period, at once when nothing is left, then the end; the kernel unmounts.
+ *   STOP, SIGTERM (mini_init) and a lost channel mean the same: SIGTERM to all, SIGKILL to what is
+ *   left after a grace period, at once when nothing is left, then the end; the kernel unmounts.
  */
 #include "distro/init.h"
 
@@ -38,8 +38,8 @@
 
 #define CONNECT_TIMEOUT_MS 30000
 #define FSTAB_TIMEOUT_MS   30000
-#define STOP_GRACE_MS	   2000
-#define FSTAB_BYTES	   (1 * MIB)
+#define STOP_GRACE_MS      2000
+#define FSTAB_BYTES        (1 * MIB)
 
 struct init {
 	const struct distro_boot *boot;
@@ -318,8 +318,8 @@ static void say_hello(struct init *init)
 	channel_send(init->service, MSG_HELLO, 0, &hello);
 }
 
-int distro_serve(const struct distro_boot *boot, int service, const struct distro_settings *settings,
-		 const struct warnings *warnings)
+int distro_serve(const struct distro_boot *boot, int service,
+		 const struct distro_settings *settings, const struct warnings *warnings)
 {
 	struct init init = { .boot = boot, .settings = settings, .warnings = warnings };
 
@@ -348,7 +348,8 @@ static void report(const struct distro_boot *boot, int code, const char *step, s
 		struct err cause = *err;
 
 		err_set(err, code,
-			"The distribution failed to start. Error code: %d, failure step: %s. (%.1024s)",
+			"The distribution failed to start. Error code: %d, failure step: %s. "
+			"(%.1024s)",
 			-code, step, cause.text);
 	}
 	if (code < 0) {

@@ -1,8 +1,8 @@
 /* guest/distro/program.c - from a request to an exec
  *
  * The child inherits blocked signals and undisturbed default actions from the relay, becomes the
- * terminal's foreground group while it cannot be stopped for that, sheds its privileges, and only then
- * unblocks everything: the program starts with empty masks.
+ * terminal's foreground group while it cannot be stopped for that, sheds its privileges, and only
+ * then unblocks everything: the program starts with empty masks.
  */
 #include "distro/program.h"
 
@@ -45,7 +45,7 @@ int command_build(struct command *ret, const struct user *user, uint32_t shell,
 		return err_id(err, ERR_E_INVALIDARG, "No program was given.");
 	if (shell == SHELL_NONE) {
 		ret->argv = argv_new(argv->n);
-		strv_foreach(s, argv)
+		strv_foreach (s, argv)
 			ret->argv[n++] = str_dup(s);
 		ret->file = ret->argv[0];
 		return 0;

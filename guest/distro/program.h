@@ -12,7 +12,7 @@ struct user;
 
 struct command {
 	const char *file; /* searched in PATH if it holds no '/' */
-	char **argv;	  /* allocated, strings too */
+	char **argv;      /* allocated, strings too */
 };
 
 struct program {
@@ -22,9 +22,9 @@ struct program {
 	size_t n_gids;
 	char **envp;
 	const char *cwd; /* "", "~", "~/x": in the user's home; "/x" */
-	const int *fds;	 /* 0, 1, 2 */
-	int tty;	 /* becomes its foreground; -1: none */
-	int go[2];	 /* a pipe: the program waits for a byte; { -1, -1 }: starts at once */
+	const int *fds;  /* 0, 1, 2 */
+	int tty;         /* becomes its foreground; -1: none */
+	int go[2];       /* a pipe: the program waits for a byte; { -1, -1 }: starts at once */
 };
 
 /* @shell: enum shell_mode. -EINVAL when @argv is missing. */

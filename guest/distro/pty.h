@@ -12,7 +12,8 @@ struct pty {
 	int slave;
 };
 
-/* Owned by @uid and group tty, of the given size from the start. WSL_E_TTY_LIMIT when none is free. */
+/* Owned by @uid and group tty, of the given size from the start. WSL_E_TTY_LIMIT when none is free.
+ */
 int pty_open(struct pty *ret_pty, uid_t uid, uint32_t rows, uint32_t cols, struct err *err);
 int pty_resize(int master, uint32_t rows, uint32_t cols);
 

@@ -1,16 +1,16 @@
 /* guest/distro/relay.c - one session: streams, terminal, program, exit status
  *
  * THEORY OF OPERATION
- *   idle      waits for CREATE_SESSION with its listener open: forking and binding are done before a
- *             session is wanted, and a rehearsal has touched the pages that will be needed.
- *   joining   the client, which init has already answered, connects; meanwhile the program is forked
- *             and waits for a byte on a pipe. The first byte of each connection is its stream.
- *   running   all streams are there, the byte is sent. (First run: oobe.command runs before the
- *             program, which is forked when that has succeeded.)
- *   finishing the program was reaped: what pipes and terminal hold at that moment is moved, the output
- *             streams are ended, EXIT_STATUS is sent.
- *   left      descendants live on: their output is read and thrown away. With the last one the relay
- *             ends, and init reports SESSION_ENDED.
+ *   idle       waits for CREATE_SESSION with its listener open: forking and binding are done before
+ *              a session is wanted, and a rehearsal has touched the pages that will be needed.
+ *   joining    the client, which init has already answered, connects; meanwhile the program is
+ *              forked and waits for a byte on a pipe. The first byte of a connection is its stream.
+ *   running    all streams are there, the byte is sent. (First run: oobe.command runs before the
+ *              program, which is forked when that has succeeded.)
+ *   finishing  the program was reaped: what pipes and terminal hold at that moment is moved, the
+ *              output streams are ended, EXIT_STATUS is sent.
+ *   left       descendants live on: their output is read and thrown away. With the last one the
+ *              relay ends, and init reports SESSION_ENDED.
  * TERMINAL
  *   The relay is the session's leader and holds the slave, so the terminal outlives the program and
  *   background processes are not hung up by its end. As a leader without job control it wakes a
@@ -18,8 +18,8 @@
  * HANG-UP
  *   The client is gone before EXIT_STATUS (control stream closed), or closed its terminal: SIGHUP.
  * SIGNALS
- *   All are blocked in the relay (a child inherits that until it is ready); SIGCHLD and SIGTERM come
- *   through the loop. SIGTERM means that the distribution stops.
+ *   All are blocked in the relay (a child inherits that until it is ready); SIGCHLD and SIGTERM
+ *   come through the loop. SIGTERM means that the distribution stops.
  */
 #include "distro/relay.h"
 
@@ -50,11 +50,11 @@
 #include "io/loop.h"
 #include "io/socket.h"
 
-#define JOIN_TIMEOUT_MS	 30000
-#define PIPE_BYTES	 (1 << 20)
-#define PENDING_MAX	 8 /* connections that have not yet said which stream they are */
-#define PROGRAM_WAITS	 true
-#define PROGRAM_STARTS	 false
+#define JOIN_TIMEOUT_MS  30000
+#define PIPE_BYTES       (1 << 20)
+#define PENDING_MAX      8 /* connections that have not yet said which stream they are */
+#define PROGRAM_WAITS    true
+#define PROGRAM_STARTS   false
 #define OOBE_FAIL_STATUS (1 << 8)
 
 enum { IN_STDIN, IN_PTY, OUT_STDOUT, OUT_STDERR, OUT_PTY, FLOW_COUNT };
@@ -86,7 +86,7 @@ struct relay {
 	gid_t *gids;
 	size_t n_gids;
 	struct pty pty;
-	int pipes[3];	   /* our ends; -1 where the handle is the terminal */
+	int pipes[3];       /* our ends; -1 where the handle is the terminal */
 	int program_fds[3]; /* the program's ends; -1 once it has them */
 	int streams[SESSION_STREAM_COUNT];
 	uint32_t wanted, joined; /* bits of streams */
@@ -235,7 +235,8 @@ static void start_real_program(struct relay *r)
 	forget_user(r);
 	code = choose_user(r, r->request.user, &err);
 	if (code == 0)
-		code = command_build(&r->command, &r->user, r->request.shell, &r->request.argv, &err);
+		code = command_build(&r->command, &r->user, r->request.shell, &r->request.argv,
+				     &err);
 	if (code == 0 && r->pty.slave >= 0 && fchown(r->pty.slave, r->user.uid, (gid_t)-1) < 0)
 		code = err_errno(&err, "cannot give the terminal to %s", r->user.name);
 	if (code == 0)
@@ -291,7 +292,8 @@ static void oobe_exited(struct relay *r, int status)
 		oobe_done(r, &oobe);
 		return;
 	}
-	dprintf(r->program_fds[STDERR_FILENO], "OOBE command \"%s\" failed, exiting\n", oobe.command);
+	dprintf(r->program_fds[STDERR_FILENO], "OOBE command \"%s\" failed, exiting\n",
+		oobe.command);
 	program_failed(r);
 }
 
@@ -533,8 +535,8 @@ static void all_joined(struct relay *r)
 		hang_up(r);
 		return;
 	}
-	r->control = channel_new(r->loop, take_fd(&r->streams[SESSION_STREAM_CONTROL]), &control_ops,
-				 r);
+	r->control =
+		channel_new(r->loop, take_fd(&r->streams[SESSION_STREAM_CONTROL]), &control_ops, r);
 	if (!r->control)
 		hang_up(r);
 	else if (r->request.flags & SESSION_RUN_OOBE)
@@ -608,7 +610,8 @@ static void join_due(struct timer *t, void *arg)
 	struct relay *r = arg;
 
 	(void)t;
-	log_warn("session %llu: the client did not connect", (unsigned long long)r->request.session);
+	log_warn("session %llu: the client did not connect",
+		 (unsigned long long)r->request.session);
 	drop_fd(&r->go);
 	if (r->pid > 0)
 		kill(r->pid, SIGKILL);
@@ -660,7 +663,8 @@ static int create(struct relay *r, struct err *err)
 	int code = choose_user(r, r->request.user, err);
 
 	if (code == 0)
-		code = command_build(&r->command, &r->user, r->request.shell, &r->request.argv, err);
+		code = command_build(&r->command, &r->user, r->request.shell, &r->request.argv,
+				     err);
 	if (code == 0)
 		code = open_handles(r, err);
 	if (code < 0)

@@ -1,8 +1,8 @@
 /* guest/distro/relay.h - the process between one session's program and its client
  *
  * Forked from init, usually before anybody asked for it. Its one connection to init carries
- * CREATE_SESSION in, with the terminal's two descriptors if there is one, and OOBE_DONE out. Init has
- * checked the request and answered it already.
+ * CREATE_SESSION in, with the terminal's two descriptors if there is one, and OOBE_DONE out. Init
+ * has checked the request and answered it already.
  */
 #ifndef GUEST_DISTRO_RELAY_H
 #define GUEST_DISTRO_RELAY_H

@@ -1,8 +1,8 @@
 /* guest/distro/root.c - from the VM's root to the distribution's
  *
- * /init and the shared directory belong to the VM's root, which is out of reach after the switch; they
- * are held as detached mounts (open_tree) meanwhile, because the place of the second depends on the
- * distribution's wsl.conf, which is only read, safely, from inside.
+ * /init and the shared directory belong to the VM's root, which is out of reach after the switch;
+ * they are held as detached mounts (open_tree) meanwhile, because the place of the second depends
+ * on the distribution's wsl.conf, which is only read, safely, from inside.
  */
 #include "distro/root.h"
 
@@ -107,7 +107,8 @@ static int mount_disk(const struct distro_boot *boot, struct warnings *warnings,
 	r = disk_mount(boot->device, STAGE, &read_only, err);
 	if (r == 0 && read_only) {
 		warnings_add("An error occurred mounting the distribution disk, it was mounted "
-			     "read-only as a fallback.", warnings);
+			     "read-only as a fallback.",
+			     warnings);
 		warnings_add("How to repair it: see 'Damaged and full disks' in wsl(1).", warnings);
 	}
 	return r;

@@ -1,7 +1,7 @@
 /* guest/distro/sessions.c - forks relays, answers requests, reports ends
  *
- * A session is over when its relay was reaped and its connection has been read to the end: what a relay
- * that dies at once has to say must not be overtaken by its death.
+ * A session is over when its relay was reaped and its connection has been read to the end: what a
+ * relay that dies at once has to say must not be overtaken by its death.
  */
 #include "distro/sessions.h"
 
@@ -30,7 +30,7 @@ struct session {
 	struct session *next;
 	struct sessions *all;
 	struct channel *relay;
-	pid_t pid; /* 0: reaped */
+	pid_t pid;    /* 0: reaped */
 	int listener; /* the relay has it; closed here once it is in use */
 	uint32_t port;
 	uint64_t id;

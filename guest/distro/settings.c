@@ -8,8 +8,10 @@
 #include "common/ini.h"
 #include "common/util.h"
 
+/* clang-format off */
 #define KEY(name, type, member) { name, type, offsetof(struct distro_settings, member), NULL, NULL }
-#define IGNORED(name)		{ name, INI_IGNORED, 0, NULL, NULL } /* known, without effect */
+#define IGNORED(name)           { name, INI_IGNORED, 0, NULL, NULL } /* known, without effect */
+/* clang-format on */
 
 static const struct ini_key wsl_conf_keys[] = {
 	IGNORED("automount.enabled"),

@@ -11,8 +11,8 @@
 #include "common/util.h"
 
 #define ACCOUNT_FILE_BYTES (16 * MIB)
-#define GROUPS_MAX	   65536 /* as the kernel's NGROUPS_MAX */
-#define FIELDS_MAX	   7
+#define GROUPS_MAX         65536 /* as the kernel's NGROUPS_MAX */
+#define FIELDS_MAX         7
 
 struct slice {
 	const char *at;
@@ -137,7 +137,8 @@ static char *read_accounts(const char *path)
 {
 	char *text;
 
-	return read_file_at(AT_FDCWD, path, ACCOUNT_FILE_BYTES, &text, NULL) < 0 ? str_dup("") : text;
+	return read_file_at(AT_FDCWD, path, ACCOUNT_FILE_BYTES, &text, NULL) < 0 ? str_dup("")
+										 : text;
 }
 
 int user_groups(const struct user *user, gid_t **ret_gids, size_t *ret_n)

@@ -1,7 +1,7 @@
 /* guest/distro/users.h - /etc/passwd and /etc/group of the distribution, without NSS
  *
- * The guest binary is static: it cannot load the name service modules of a distribution, and it must
- * not wait for a network directory to start a shell. Lines that do not parse are skipped.
+ * The guest binary is static: it cannot load the name service modules of a distribution, and it
+ * must not wait for a network directory to start a shell. Lines that do not parse are skipped.
  */
 #ifndef GUEST_DISTRO_USERS_H
 #define GUEST_DISTRO_USERS_H
@@ -19,13 +19,13 @@ struct user {
 };
 
 struct user_choice {
-	const char *name;	  /* asked for by name; "" for the default */
+	const char *name;         /* asked for by name; "" for the default */
 	const char *default_name; /* of wsl.conf; "" for none */
-	uint32_t default_uid;	  /* of the registration */
+	uint32_t default_uid;     /* of the registration */
 };
 
-/* By name; else wsl.conf's default, root if it is unknown; else the registration's uid, root if nobody
- * has it. Only an unknown @choice.name fails: WSL_E_USER_NOT_FOUND. */
+/* By name; else wsl.conf's default, root if it is unknown; else the registration's uid, root if
+ * nobody has it. Only an unknown @choice.name fails: WSL_E_USER_NOT_FOUND. */
 int user_choose(const struct user_choice *choice, struct user *ret_user, struct err *err);
 void user_done(struct user *user);
 

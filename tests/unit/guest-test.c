@@ -24,7 +24,8 @@
 
 static void cleans_host_names(void **state)
 {
-	static const char long_name[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	static const char long_name[] =
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 	static const char *const cases[][2] = {
 		{ "Simple_Hostname", "SimpleHostname" },
 		{ "--hostname", "hostname" },
@@ -111,7 +112,8 @@ static void finds_users(void **state)
 
 static void collects_groups(void **state)
 {
-	char text[8192] = "user:x:1001:user\nwheel:x:10:root,user\nother:x:11:usera,auser\nempty:x:12:\nx:x:y:user\n";
+	char text[8192] = "user:x:1001:user\nwheel:x:10:root,user\nother:x:11:usera,auser\nempty:x:"
+			  "12:\nx:x:y:user\n";
 	size_t n, at = strlen(text);
 	gid_t *gids;
 
