@@ -317,7 +317,7 @@ static void on_line(const char *line, void *arg)
 		char **slot = &b->last[b->n_last++ % LOG_LINES];
 
 		free(*slot);
-		*slot = str_dup(line);
+		*slot = str_printf("%.200s", line);
 	}
 	if (build_progress_line(&b->state, line, phase))
 		show(b, phase);
@@ -325,8 +325,15 @@ static void on_line(const char *line, void *arg)
 
 /* Why it failed, as far as its output tells; never mmdebstrap's own last words, which say nothing.
  */
-static int build_failed(struct build *b, int status)
+static int build_failed(struct build *b, const char *mode, int status)
 {
+	/* libfakechroot is the host's: it mixes with no newer C library */
+	const char *hint =
+		streq(mode, "fakechroot")
+			? " Without a user namespace often only this host's own release can be "
+			  "built: install the package 'uidmap' and give this user a line in "
+			  "/etc/subuid and /etc/subgid."
+			: "";
 	char why[700] = "";
 
 	for (size_t i = b->n_last > LOG_LINES ? b->n_last - LOG_LINES : 0; i < b->n_last; i++) {
@@ -338,9 +345,9 @@ static int build_failed(struct build *b, int status)
 	return err_id(
 		b->err, ERR_WSL_E_INSTALL_PROCESS_FAILED,
 		"Building %s failed (mmdebstrap ended with status %d). Check that the package "
-		"mirror can be reached. The whole output is in '%s'.%s",
-		b->entry->friendly_name, WIFEXITED(status) ? WEXITSTATUS(status) : -1, b->log_path,
-		why);
+		"mirror can be reached.%s The whole output is in '%s'.%s",
+		b->entry->friendly_name, WIFEXITED(status) ? WEXITSTATUS(status) : -1, hint,
+		b->log_path, why);
 }
 
 static int memory_file(const char *text, struct err *err)
@@ -397,7 +404,7 @@ static int run_mmdebstrap(struct build *b, const char *mode)
 		return err_errno(b->err, "Cannot create '%s'", b->partial);
 	status = supervise(&job, b->err);
 	if (status != 0)
-		return status < 0 ? status : build_failed(b, status);
+		return status < 0 ? status : build_failed(b, mode, status);
 	if (fdatasync(out) < 0 || rename(b->partial, b->final) < 0) {
 		int r = err_errno(b->err, "Cannot write '%s'", b->final);
 

@@ -31,8 +31,7 @@ rm -f "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
 # UTF-8 without generating locales; dpkg-reconfigure locales makes others
 echo 'LANG=C.UTF-8' | install_file 644 /etc/default/locale
 
-# empty logs and caches
+# Empty logs. Caches, lists and /tmp are mmdebstrap's to clean: its own apt.conf lies in the image's
+# /tmp, and without it the apt-get that follows would work on the host.
 find "$root/var/log" -type f -exec truncate -s 0 {} +
-rm -rf "$root"/var/cache/apt/* "$root"/var/cache/debconf/*-old "$root"/var/lib/apt/lists/* \
-	"$root"/var/lib/dpkg/*-old "$root"/tmp/* "$root"/var/tmp/*
-mkdir -p "$root/var/lib/apt/lists/partial" "$root/var/cache/apt/archives/partial"
+rm -f "$root"/var/cache/debconf/*-old "$root"/var/lib/dpkg/*-old
