@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,29 @@ void timezone_apply(const char *zone)
 		r = file_update("/etc/timezone", line);
 	if (r < 0)
 		log_warn("cannot set the time zone: %s", strerror(-r));
+}
+
+void resolv_conf_apply(const char *automount_root, bool generate)
+{
+	static const char path[] = "/etc/resolv.conf", temporary[] = "/etc/.resolv.conf.lxss";
+	char target[PATH_MAX], now[PATH_MAX];
+	bool ours;
+	ssize_t n;
+
+	if (str_format(target, sizeof(target), "%s" RESOLV_CONF, automount_root) < 0)
+		return;
+	n = readlink(path, now, sizeof(now) - 1);
+	now[n < 0 ? 0 : n] = '\0';
+	ours = streq(now, target);
+	if (ours == generate)
+		return;
+	if (!generate) {
+		unlink(path);
+		return;
+	}
+	unlink(temporary);
+	if (symlink(target, temporary) < 0 || rename(temporary, path) < 0)
+		log_warn("cannot make %s a link to %s: %s", path, target, strerror(errno));
 }
 
 /* One value: double quotes optional, a short set of characters, else nothing. */

@@ -2,6 +2,8 @@
 #ifndef GUEST_DISTRO_FILES_H
 #define GUEST_DISTRO_FILES_H
 
+#include <stdbool.h>
+
 /* Writes only when the content differs: an unchanged start leaves the disk alone. 0 or -errno. */
 int file_update(const char *path, const char *text);
 
@@ -10,6 +12,10 @@ char *hosts_text(const char *hostname, const char *domain);
 
 /* Points /etc/localtime at the zone, if the distribution has it, and names it in /etc/timezone. */
 void timezone_apply(const char *zone);
+
+/* @generate: makes /etc/resolv.conf a link to the VM's (RESOLV_CONF); otherwise removes just that link. */
+#define RESOLV_CONF "wsl/resolv.conf" /* below automount.root */
+void resolv_conf_apply(const char *automount_root, bool generate);
 
 struct os_release {
 	char flavor[64], version[64]; /* ID and VERSION_ID; "" if absent or invalid */

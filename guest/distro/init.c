@@ -192,6 +192,7 @@ static void configure(struct init *init, const struct msg_distro_config *m)
 	set_hostname(init, m->hostname, m->domain);
 	if (init->settings->use_timezone)
 		timezone_apply(m->timezone);
+	resolv_conf_apply(init->settings->automount_root, init->settings->generate_resolv_conf);
 	init->sessions.service = init->service;
 	init->sessions.context = (struct relay_context) {
 		.settings = init->settings,
@@ -243,6 +244,7 @@ static void begin_stop(struct init *init)
 	init->stopping = true;
 	init->sessions.service = NULL; /* no new ones, no reports */
 	kill(-1, SIGTERM);
+	kill(-1, SIGCONT); /* what is stopped cannot end itself */
 	timer_set(init->stop_timer, STOP_GRACE_MS);
 	reap(0, init);
 }
@@ -270,6 +272,7 @@ static int serve(struct init *init, struct channel_message *m, struct err *err)
 		if (!init->configured || init->stopping)
 			return err_set(err, -ESHUTDOWN, "The distribution is %s.",
 				       init->stopping ? "stopping" : "not ready");
+		resolv_conf_apply(init->settings->automount_root, init->settings->generate_resolv_conf);
 		sessions_create(&init->sessions, m->header.seq, m->msg);
 		return 0;
 	case MSG_TIMEZONE:

@@ -183,15 +183,24 @@ static int open_terminal(struct sessions *all, const struct msg_create_session *
 	return r;
 }
 
-static int take_relay(struct sessions *all, struct session **ret, struct err *err)
+/* The reserve, or a new one; NULL with *err set. */
+static struct session *take_relay(struct sessions *all, struct err *err)
 {
+	struct session *s;
 	int r;
 
-	if (all->n >= LIMIT_SESSIONS)
-		return err_set(err, -EAGAIN, "The distribution has too many sessions.");
-	*ret = take_ptr(all->spare);
-	r = *ret && (*ret)->relay ? 0 : session_new(all, ret);
-	return r < 0 ? err_code(err, r, "cannot start a session") : 0;
+	if (all->n >= LIMIT_SESSIONS) {
+		err_set(err, -EAGAIN, "The distribution has too many sessions.");
+		return NULL;
+	}
+	s = take_ptr(all->spare);
+	if (s && s->relay)
+		return s;
+	r = session_new(all, &s);
+	if (r == 0)
+		return s;
+	err_code(err, r, "cannot start a session");
+	return NULL;
 }
 
 /* The answer goes first: the client's way is the longer one. */
@@ -213,25 +222,27 @@ static int hand_over(struct session *s, uint32_t seq, const struct msg_create_se
 	return channel_send_fds(s->relay, MSG_CREATE_SESSION, 0, m, fds, fds[0] >= 0 ? 2 : 0);
 }
 
+static int check_request(const struct msg_create_session *m, struct err *err)
+{
+	if (m->shell == SHELL_NONE && m->argv.n == 0)
+		return err_id(err, ERR_E_INVALIDARG, "No program was given.");
+	return 0;
+}
+
 void sessions_create(struct sessions *all, uint32_t seq, const struct msg_create_session *m)
 {
 	struct pty pty = { -1, -1 };
 	struct session *s = NULL;
 	struct err err = ERR_INIT;
-	int r = 0;
 
-	if (m->shell == SHELL_NONE && m->argv.n == 0)
-		r = err_id(&err, ERR_E_INVALIDARG, "No program was given.");
-	if (r == 0)
-		r = open_terminal(all, m, &pty, &err);
-	if (r == 0)
-		r = take_relay(all, &s, &err);
-	if (r < 0) {
+	if (check_request(m, &err) == 0 && open_terminal(all, m, &pty, &err) == 0)
+		s = take_relay(all, &err);
+	if (!s) {
 		channel_result(all->service, seq, &err);
 	} else {
-		r = hand_over(s, seq, m, &pty);
-		if (r < 0) /* it is told of as any end of a session */
-			log_err("cannot reach the relay: %s", strerror(-r));
+		if (hand_over(s, seq, m, &pty) < 0) /* reported as any end of a session */
+			log_err("cannot reach the relay of session %llu",
+				(unsigned long long)s->id);
 		timer_set(all->spare_timer, SPARE_DELAY_MS);
 	}
 	drop_fd(&pty.master);

@@ -24,7 +24,7 @@ static const struct ini_key wsl_conf_keys[] = {
 	IGNORED("interop.enabled"),
 	IGNORED("interop.appendWindowsPath"),
 	KEY("network.generateHosts", INI_BOOL, generate_hosts),
-	IGNORED("network.generateResolvConf"),
+	KEY("network.generateResolvConf", INI_BOOL, generate_resolv_conf),
 	KEY("network.hostname", INI_STRING, hostname),
 	KEY("time.useWindowsTimezone", INI_BOOL, use_timezone),
 	IGNORED("fileServer.enabled"),
@@ -89,6 +89,7 @@ void distro_settings_read(struct distro_settings *s, int dirfd, const char *path
 	*s = (struct distro_settings) {
 		.mount_fstab = true,
 		.generate_hosts = true,
+		.generate_resolv_conf = true,
 		.use_timezone = true,
 		.umask = 0022,
 		.init_timeout_ms = 10000,

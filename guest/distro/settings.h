@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct distro_settings { /* /etc/wsl.conf, spec config.md section 3 */
-	bool mount_fstab, generate_hosts, use_timezone, systemd;
+	bool mount_fstab, generate_hosts, generate_resolv_conf, use_timezone, systemd;
 	int64_t umask, init_timeout_ms;
 	char *automount_root, *hostname, *user, *boot_command;
 };

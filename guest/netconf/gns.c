@@ -20,22 +20,60 @@
 #include "common/util.h"
 #include "io/channel.h"
 #include "io/loop.h"
+#include "netconf/dns.h"
 #include "netconf/link.h"
+#include "netconf/localhost.h"
+#include "netconf/resolv.h"
 
 #define CONNECT_TIMEOUT_MS 10000
 
 struct gns {
 	struct loop *loop;
 	struct channel *service;
+	struct dns *dns;
+	bool localhost; /* its process was started */
 };
+
+static int start_names(struct gns *g, const struct msg_net_config *m, struct err *err)
+{
+	int r;
+
+	if (m->dns_address[0] && !g->dns) {
+		g->dns = dns_new(g->loop, m->dns_address);
+		if (!g->dns)
+			return err_errno(err, "cannot serve names at %s", m->dns_address);
+	}
+	r = resolv_write(&m->nameservers, &m->search);
+	return r < 0 ? err_code(err, r, "cannot write the VM's resolv.conf") : 0;
+}
+
+static void start_localhost(struct gns *g)
+{
+	pid_t pid = fork();
+
+	if (pid < 0) {
+		log_warn("ports are not forwarded to the host: %s", strerror(errno));
+		return;
+	}
+	if (pid == 0) {
+		close_others(-1, -1);
+		log_init("localhost", LOG_FD, LOG_INFO, true);
+		localhost_main();
+	}
+	g->localhost = true;
+}
 
 static void net_config(struct gns *g, uint32_t seq, const struct msg_net_config *m)
 {
 	struct err err = ERR_INIT;
 	int r = link_apply(m, &err);
 
+	if (r == 0)
+		r = start_names(g, m, &err);
 	if (r < 0)
 		log_warn("%s", err.text);
+	if (m->localhost_forwarding && !g->localhost)
+		start_localhost(g);
 	channel_result(g->service, seq, r < 0 ? &err : NULL);
 }
 
@@ -105,6 +143,7 @@ static void become_gns(void)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN);
 	prctl(PR_SET_NAME, "gns");
 	if (strlen(program_invocation_name) >= strlen("gns")) /* the kernel's argument area */
 		strcpy(program_invocation_name, "gns");

@@ -304,6 +304,9 @@ static void remove_older(const struct build *b)
 	closedir(dir);
 }
 
+/* The host's package state, for the case that apt or dpkg is ever misled about the root. */
+static const char *const host_state[] = { "/var/lib/apt", "/var/cache/apt", "/var/lib/dpkg", NULL };
+
 /* --- running mmdebstrap ----------------------------------------------------------------------- */
 
 static void on_line(const char *line, void *arg)
@@ -390,6 +393,7 @@ static int run_mmdebstrap(struct build *b, const char *mode)
 					.env = env,
 					.stdin_fd = in,
 					.stdout_fd = out,
+					.read_only = host_state,
 					.scratch = b->scratch,
 					.output = b->partial,
 					.remover = streq(mode, "unshare") ? remover : NULL,

@@ -46,14 +46,25 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* What root's program mounts goes with its last process, however that ends, and the host's own
+ * state is out of its reach. Others may not mount, or have a namespace of their own: nothing to do.
+ */
+static void contain(const struct supervised *job)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return;
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	for (const char *const *p = job->read_only; p && *p; p++) {
+		if (mount(*p, *p, NULL, MS_BIND | MS_REC, NULL) == 0)
+			mount(NULL, *p, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+	}
+}
+
 static void exec_program(const struct supervised *job, int stderr_fd)
 {
 	setpgid(0, 0);
 	reset_signals();
-	/* What root's program mounts goes with its last process, however that ends. Others may not
-	 * mount, or have a namespace of their own. */
-	if (unshare(CLONE_NEWNS) == 0)
-		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	contain(job);
 	if (dup2(job->stdin_fd, 0) < 0 || dup2(job->stdout_fd, 1) < 0 || dup2(stderr_fd, 2) < 0)
 		_exit(EXIT_NOT_RUN);
 	for (const char *const *e = job->env; e && *e; e++)

@@ -16,8 +16,9 @@ struct supervised {
 	const char *const *argv; /* argv[0] is searched in PATH */
 	const char *const *env;  /* "NAME=value" added to ours, NULL-terminated */
 	int stdin_fd, stdout_fd;
-	const char *scratch; /* directory to remove in the end */
-	const char *output;  /* file to remove unless the exit status is 0 */
+	const char *const *read_only; /* directories root's program must not write to; or NULL */
+	const char *scratch;          /* directory to remove in the end */
+	const char *output;           /* file to remove unless the exit status is 0 */
 	const char *const
 		*remover; /* words before a path that remove what we may not; NULL: none */
 	void (*on_line)(const char *line, void *arg); /* of its stderr */

@@ -28,6 +28,7 @@
 #include "io/channel.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "devices/forward.h"
 #include "net/net.h"
 #include "protocol/message.h"
 #include "virtio/vhost-user.h"
@@ -53,6 +54,7 @@ struct relay {
 	struct vsock *vsock;
 	struct vhost *vhost, *net_vhost;
 	struct net *net; /* NULL: none */
+	struct forwards *forwards;
 	struct channel *control;
 	uid_t uid; /* ours */
 	int connect_fd;
@@ -237,6 +239,17 @@ static void send_stats(struct relay *r, uint32_t seq)
 	channel_send(r->control, MSG_RELAY_STATS_REPLY, seq, &m);
 }
 
+static void add_forward(struct relay *r, struct channel_message *m)
+{
+	const struct msg_port *port = m->msg;
+	int e = -EBADMSG;
+
+	if (m->n_fds == 1)
+		e = forwards_add(r->forwards, port->family, port->port, take_fd(&m->fds[0]));
+	if (e < 0)
+		log_warn("port %u is not forwarded: %s", port->port, strerror(-e));
+}
+
 static void on_message(struct channel *c, struct channel_message *m, void *arg)
 {
 	struct relay *r = arg;
@@ -252,6 +265,13 @@ static void on_message(struct channel *c, struct channel_message *m, void *arg)
 		break;
 	case MSG_RELAY_STATS:
 		send_stats(r, m->header.seq);
+		break;
+	case MSG_RELAY_FORWARD:
+		add_forward(r, m);
+		break;
+	case MSG_RELAY_FORWARD_STOP:
+		forwards_remove(r->forwards, ((const struct msg_port *)m->msg)->family,
+				((const struct msg_port *)m->msg)->port);
 		break;
 	case MSG_RESULT:
 		break;
@@ -367,7 +387,8 @@ static int set_up(struct relay *r, struct relay_config *cfg)
 	r->accept_timer = loop_timer(r->loop, accept_again, r);
 	r->orphan_timer = loop_timer(r->loop, on_orphan, r);
 	r->grace_timer = loop_timer(r->loop, on_grace, r);
-	if (!r->vsock || !r->accept_timer || !r->orphan_timer || !r->grace_timer)
+	r->forwards = r->vsock ? forwards_new(r->loop, r->vsock) : NULL;
+	if (!r->forwards || !r->accept_timer || !r->orphan_timer || !r->grace_timer)
 		return -ENOMEM;
 	vsock_on_detached(r->vsock, on_detached, r);
 	for (unsigned i = 0; i < cfg->n_accept_ports; i++)
@@ -418,6 +439,7 @@ struct relay *relay_free(struct relay *r)
 		return NULL;
 	while (r->greetings)
 		greeting_free(r->greetings);
+	forwards_free(r->forwards);
 	vhost_free(r->vhost);
 	vhost_free(r->net_vhost);
 	net_free(r->net);

@@ -91,6 +91,8 @@ static int open_target(struct exporter *x, struct err *err)
 	if (!x->archive || !x->entry || !x->links || !x->buf || x->zeros == MAP_FAILED)
 		return err_nomem(err);
 	archive_write_set_format_pax(x->archive);
+	/* Once, in the form every tar knows, instead of twice. */
+	archive_write_set_format_option(x->archive, "pax", "xattrheader", "SCHILY");
 	archive_write_set_bytes_per_block(x->archive, 64 * TAR_BLOCK);
 	archive_write_set_bytes_in_last_block(x->archive,
 					      x->job->format == IMAGE_TAR ? TAR_BLOCK : 1);

@@ -92,6 +92,12 @@ static void wait_warns(struct waiter *w, const char *text)
 
 /* --- sessions --- */
 
+/* From the request on: a client that leaves before the answer must be forgotten, too. */
+void client_session_begun(struct client *c, struct session *session)
+{
+	c->session = session;
+}
+
 void client_session_created(struct client *c, struct session *session,
 			    const struct msg_session_created *created)
 {
@@ -111,7 +117,6 @@ void client_session_created(struct client *c, struct session *session,
 	else
 		str_format(timings, sizeof(timings), "session=%llu",
 			   (unsigned long long)(now - i->asked_us));
-	c->session = session;
 	client_reply(c, MSG_LAUNCHED,
 		     &(struct msg_launched) { .relay_socket = path,
 					      .port = created->port,
@@ -123,6 +128,7 @@ void client_session_failed(struct client *c, const struct err *err)
 {
 	struct err full = *err;
 
+	c->session = NULL;
 	err_context(&full, "LaunchProcess");
 	client_result(c, &full);
 }

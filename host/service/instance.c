@@ -131,6 +131,7 @@ void session_create(struct instance *i, struct client *client, const struct msg_
 		i->oobe = session;
 	}
 	i->asked_us = now_us();
+	client_session_begun(client, session);
 	calls_send(&i->calls, i->channel, MSG_CREATE_SESSION, &msg, session_answered, session);
 }
 

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "io/channel.h"
+#include "service/host-resolver.h"
 
 static const char *const mode_names[] = {
 	[NETWORKING_NONE] = "None",         [NETWORKING_NAT] = "Nat",
@@ -52,7 +53,12 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 {
 	char address[INET_ADDRSTRLEN];
 
-	*ret = (struct machine_net) { .mode = mode_of(st, warn, arg) };
+	*ret = (struct machine_net) {
+		.mode = mode_of(st, warn, arg),
+		.dns_tunneling = st->dns_tunneling,
+		.dns_address = st->dns_tunneling_address,
+		.localhost_forwarding = st->localhost_forwarding,
+	};
 	if (ret->mode == NETWORKING_NONE)
 		return;
 	if (!net_plan_probe(&ret->plan, st->mac_address))
@@ -68,6 +74,9 @@ void machine_net_send(const struct machine_net *n, struct channel *gns)
 	const struct net_plan *p = &n->plan;
 	char address4[INET_ADDRSTRLEN], gateway4[INET_ADDRSTRLEN];
 	char address6[INET6_ADDRSTRLEN] = "", gateway6[INET6_ADDRSTRLEN] = "";
+	char tunnel[INET_ADDRSTRLEN];
+	struct host_resolver host = { 0 };
+	const char *own[2] = { NULL, NULL };
 	struct msg_net_config m = { .mode = "none",
 				    .interface = "",
 				    .address4 = "",
@@ -77,6 +86,14 @@ void machine_net_send(const struct machine_net *n, struct channel *gns)
 				    .dns_address = "" };
 
 	if (n->mode != NETWORKING_NONE) {
+		host_resolver_read(&host, "/etc/resolv.conf");
+		m.search.list = (const char *const *)host.search;
+		m.nameservers.list = (const char *const *)host.nameservers;
+		m.localhost_forwarding = n->localhost_forwarding;
+		if (n->dns_tunneling) {
+			own[0] = m.dns_address = inet_ntop(AF_INET, &n->dns_address, tunnel, sizeof(tunnel));
+			m.nameservers.list = own;
+		}
 		m.mode = "nat";
 		m.interface = "eth0";
 		m.address4 = inet_ntop(AF_INET, &p->guest, address4, sizeof(address4));
@@ -91,4 +108,5 @@ void machine_net_send(const struct machine_net *n, struct channel *gns)
 			m.gateway6 = inet_ntop(AF_INET6, &p->gateway6, gateway6, sizeof(gateway6));
 	}
 	channel_send(gns, MSG_NET_CONFIG, channel_next_seq(gns), &m);
+	host_resolver_done(&host);
 }

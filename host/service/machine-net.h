@@ -13,6 +13,8 @@ struct channel;
 
 struct machine_net {
 	enum networking_mode mode; /* in use: NETWORKING_NONE or NETWORKING_NAT */
+	bool dns_tunneling, localhost_forwarding;
+	uint32_t dns_address; /* of the tunnel, network byte order */
 	struct net_plan plan;      /* with NETWORKING_NAT */
 	char text[NET_PLAN_TEXT];  /* of the plan, for the relay */
 };

@@ -23,6 +23,7 @@
 #include "io/loop.h"
 #include "service/machine-config.h"
 #include "service/machine-net.h"
+#include "service/network.h"
 #include "vm/vm.h"
 
 #define POWER_OFF_TIMEOUT_MS 6000
@@ -112,6 +113,8 @@ static void machine_off(struct machine *m, const char *why)
 	m->control = channel_free(m->control);
 	m->gns = channel_free(m->gns);
 	m->vm = vm_free(m->vm);
+	if (m->service->network)
+		network_reset(m->service->network);
 	if (m->swap_path)
 		unlink(m->swap_path);
 	free(take_ptr(m->swap_path));
@@ -255,6 +258,11 @@ static void on_link_message(struct channel *c, struct channel_message *cm, void 
 		control_hello(m, link, hello);
 		return;
 	}
+	if (hello->role == ROLE_LOCALHOST) {
+		network_localhost(m->service->network, c);
+		free(link);
+		return;
+	}
 	if (hello->role == ROLE_GNS) {
 		gns_hello(m, c);
 		free(link);
@@ -287,9 +295,14 @@ static const struct channel_ops link_ops = { on_link_message, on_link_close };
 static void on_stream(struct vm *vm, uint32_t port, int fd, void *arg)
 {
 	struct machine *m = arg;
-	struct link *link = calloc(1, sizeof(*link));
+	struct link *link;
 
 	(void)vm;
+	if (port == VSOCK_PORT_DNS) {
+		network_dns_stream(m->service->network, fd);
+		return;
+	}
+	link = calloc(1, sizeof(*link));
 	if (!link || port != VSOCK_PORT_INIT) {
 		close(fd);
 		free(link);

@@ -21,6 +21,7 @@
 #include "config/paths.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "service/network.h"
 #include "service/service.h"
 #include "vm/vm.h"
 
@@ -202,7 +203,8 @@ static int set_up(struct service *s, const struct options *o, struct err *err)
 	if (r < 0)
 		return r;
 	s->machine = machine_new(s, lock);
-	if (!s->machine || !loop_watch(s->loop, s->listen_fd, EPOLLIN, on_connection, s) ||
+	s->network = network_new(s);
+	if (!s->machine || !s->network || !loop_watch(s->loop, s->listen_fd, EPOLLIN, on_connection, s) ||
 	    loop_signal(s->loop, SIGTERM, on_terminate, s) < 0 ||
 	    loop_signal(s->loop, SIGINT, on_terminate, s) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -218,6 +220,7 @@ static void tear_down(struct service *s)
 		unlinkat(s->runtime_fd, SERVICE_SOCKET, 0);
 	if (s->machine)
 		clients_free(s);
+	s->network = network_free(s->network);
 	s->machine = machine_free(s->machine);
 	s->registry = registry_close(s->registry);
 	timer_free(s->idle);

@@ -27,6 +27,7 @@ struct instance;
 struct job;
 struct loop;
 struct machine;
+struct network;
 struct service;
 struct timer;
 struct vm;
@@ -56,6 +57,7 @@ struct service {
 	struct loop *loop;
 	struct registry *registry;
 	struct machine *machine;
+	struct network *network;
 	struct instance *instances;
 	struct client *clients;
 	struct lock *locks;
@@ -158,6 +160,7 @@ void client_warn(struct client *c, const char *text);
 void client_progress(struct client *c, const struct msg_progress *p);
 void client_result(struct client *c, const struct err *err_or_null);
 void client_reply(struct client *c, uint16_t type, const void *msg);
+void client_session_begun(struct client *c, struct session *session);
 void client_session_created(struct client *c, struct session *session,
 			    const struct msg_session_created *created);
 void client_session_failed(struct client *c, const struct err *err);

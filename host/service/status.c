@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "config/paths.h"
 #include "io/channel.h"
+#include "service/network.h"
 #include "service/service.h"
 
 #define MAX_MAP_COUNT_WANTED 262144u
@@ -89,7 +90,8 @@ void status_send(struct service *s, struct channel *c, uint32_t seq)
 	static const char *const states[] = { "Off", "Starting", "Running", "Stopping" };
 	auto_free char *release = s->kernel_release ? str_dup(s->kernel_release) : installed_release();
 	auto_free char *kernel = NULL;
-	auto_free char *remarks = host_remarks();
+	auto_free char *host = host_remarks(), *network = network_status(s->network);
+	auto_free char *remarks = str_printf("%s%s%s", host, host[0] ? "\n" : "", network);
 	struct registry_record rec = { 0 };
 	struct settings now;
 	struct msg_status msg;

@@ -277,7 +277,7 @@ static int start_relay(struct vm *vm, const struct vm_config *cfg, struct err *e
 	auto_close int net = cfg->net ? unix_listen_at(vm->dirfd, NET_SOCKET, 0600) : -1;
 	auto_close int ours = -1, theirs = -1;
 	int pair[2], log;
-	char fds[4][16];
+	char fds[4][16], init_port[16], dns_port[16];
 	pid_t pid;
 
 	if (vhost < 0 || client < 0 || (cfg->net && net < 0))
@@ -288,6 +288,8 @@ static int start_relay(struct vm *vm, const struct vm_config *cfg, struct err *e
 	ours = pair[0];
 	theirs = pair[1];
 	log = STDERR_FILENO;
+	snprintf(init_port, sizeof(init_port), "%u", VSOCK_PORT_INIT);
+	snprintf(dns_port, sizeof(dns_port), "%u", VSOCK_PORT_DNS);
 	snprintf(fds[0], sizeof(fds[0]), "%d", vhost);
 	snprintf(fds[1], sizeof(fds[1]), "%d", client);
 	snprintf(fds[2], sizeof(fds[2]), "%d", theirs);
@@ -296,6 +298,8 @@ static int start_relay(struct vm *vm, const struct vm_config *cfg, struct err *e
 		&(struct spawn) {
 			.argv = (char *[]) { (char *)(uintptr_t)cfg->relay, (char[]) { "--vhost-fd" },
 					     fds[0], (char[]) { "--connect-fd" }, fds[1],
+					     (char[]) { "--accept-port" }, init_port,
+					     (char[]) { "--accept-port" }, dns_port,
 					     (char[]) { "--control-fd" }, fds[2],
 					     cfg->net ? (char[]) { "--net-fd" } : NULL, fds[3],
 					     (char[]) { "--net" },
@@ -446,6 +450,19 @@ pid_t vm_relay_pid(const struct vm *vm)
 const char *vm_swap_device(const struct vm *vm)
 {
 	return vm->swap ? "/dev/ubda" : "";
+}
+
+int vm_forward(struct vm *vm, const struct msg_port *port, int listen_fd)
+{
+	if (!vm->control)
+		return -EPIPE;
+	return channel_send_fds(vm->control, MSG_RELAY_FORWARD, 0, port, &listen_fd, 1);
+}
+
+void vm_forward_stop(struct vm *vm, const struct msg_port *port)
+{
+	if (vm->control)
+		channel_send(vm->control, MSG_RELAY_FORWARD_STOP, 0, port);
 }
 
 /* --- disks --- */

@@ -57,6 +57,11 @@ void vm_attach_disk(struct vm *vm, const char *path, vm_disk_fn fn, void *arg);
 /* Detaches it; the image is closed by the engine when @fn is called without an error. */
 void vm_detach_disk(struct vm *vm, const char *device, vm_disk_fn fn, void *arg);
 
+/* Connections to @listen_fd, which is duplicated, go to the guest's loopback port; see RELAY_FORWARD. */
+struct msg_port;
+int vm_forward(struct vm *vm, const struct msg_port *port, int listen_fd);
+void vm_forward_stop(struct vm *vm, const struct msg_port *port);
+
 const char *vm_swap_device(const struct vm *vm); /* "" without swap */
 /* Reads delay-loop calibration from the first boot's console and keeps it; call once booted. */
 void vm_booted(struct vm *vm);

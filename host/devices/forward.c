@@ -1,0 +1,150 @@
+/* host/devices/forward.c - host ports whose connections go to the guest's loopback
+ *
+ * LIMITS  MAX_FORWARDS ports. Without free descriptors a port rests for REST_MS.
+ */
+#include "devices/forward.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/util.h"
+#include "io/loop.h"
+#include "io/socket.h"
+#include "protocol/message.h"
+#include "vsock/device.h"
+
+#define MAX_FORWARDS 8192u
+#define REST_MS	     50u
+
+struct forward {
+	struct forwards *all;
+	struct forward *next, **link;
+	struct watch *watch;
+	struct timer *rest;
+	unsigned family, port;
+	int fd;
+};
+
+struct forwards {
+	struct loop *loop;
+	struct vsock *vsock;
+	struct forward *first;
+	unsigned n;
+};
+
+static void on_open(int error, int fd, void *arg)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)arg;
+	if (!error)
+		return;
+	/* Nobody listens any more: the client sees a reset, not an orderly end. */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+}
+
+static void on_connection(struct watch *w, int fd, uint32_t events, void *arg)
+{
+	struct forward *f = arg;
+
+	(void)events;
+	for (unsigned i = 0; i < 64; i++) {
+		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (client >= 0) {
+			vsock_open(f->all->vsock, VSOCK_PORT_FORWARD(f->family, f->port), client, on_open,
+				   NULL);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			watch_set(w, 0);
+			timer_set(f->rest, REST_MS);
+		}
+		return;
+	}
+}
+
+static void rested(struct timer *t, void *arg)
+{
+	struct forward *f = arg;
+
+	(void)t;
+	watch_set(f->watch, EPOLLIN);
+}
+
+static void forward_free(struct forward *f)
+{
+	*f->link = f->next;
+	if (f->next)
+		f->next->link = f->link;
+	f->all->n--;
+	watch_remove(f->watch);
+	timer_free(f->rest);
+	drop_fd(&f->fd);
+	free(f);
+}
+
+static struct forward *find(struct forwards *all, unsigned family, unsigned port)
+{
+	struct forward *f = all->first;
+
+	while (f && (f->family != family || f->port != port))
+		f = f->next;
+	return f;
+}
+
+int forwards_add(struct forwards *all, unsigned family, unsigned port, int listen_fd)
+{
+	auto_close int fd = listen_fd;
+	struct forward *f;
+
+	if ((family != 4 && family != 6) || port == 0 || port > 65535)
+		return -EINVAL;
+	if (find(all, family, port))
+		return -EEXIST;
+	f = all->n < MAX_FORWARDS && fd_set_nonblock(fd, 1) == 0 ? calloc(1, sizeof(*f)) : NULL;
+	if (!f)
+		return -ENOSPC;
+	*f = (struct forward) { .all = all, .family = family, .port = port, .fd = take_fd(&fd) };
+	f->next = all->first;
+	f->link = &all->first;
+	if (f->next)
+		f->next->link = &f->next;
+	all->first = f;
+	all->n++;
+	f->rest = loop_timer(all->loop, rested, f);
+	f->watch = f->rest ? loop_watch(all->loop, f->fd, EPOLLIN, on_connection, f) : NULL;
+	if (f->watch)
+		return 0;
+	forward_free(f);
+	return -ENOMEM;
+}
+
+void forwards_remove(struct forwards *all, unsigned family, unsigned port)
+{
+	struct forward *f = find(all, family, port);
+
+	if (f)
+		forward_free(f);
+}
+
+struct forwards *forwards_new(struct loop *loop, struct vsock *vsock)
+{
+	struct forwards *all = calloc(1, sizeof(*all));
+
+	if (all)
+		*all = (struct forwards) { .loop = loop, .vsock = vsock };
+	return all;
+}
+
+struct forwards *forwards_free(struct forwards *all)
+{
+	while (all && all->first)
+		forward_free(all->first);
+	free(all);
+	return NULL;
+}

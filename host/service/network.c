@@ -1,0 +1,296 @@
+/* host/service/network.c - the host's side of names and forwarded ports */
+#include "service/network.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "config/paths.h"
+#include "io/loop.h"
+#include "service/port-owner.h"
+#include "service/service.h"
+#include "vm/spawn.h"
+#include "vm/vm.h"
+
+#define MAX_PORTS 4096u
+
+struct port {
+	struct port *next;
+	unsigned family, number;
+	char *problem; /* NULL: forwarded */
+};
+
+struct network {
+	struct service *service;
+	struct channel *localhost, *resolver;
+	struct child *resolver_child;
+	pid_t resolver_pid; /* of the child that serves now */
+	struct port *ports;
+	unsigned n_ports;
+};
+
+/* --- names --- */
+
+static void resolver_message(struct channel *c, struct channel_message *m, void *arg)
+{
+	(void)c, (void)m, (void)arg; /* it says nothing */
+}
+
+static void resolver_closed(struct channel *c, int reason, void *arg)
+{
+	struct network *n = arg;
+
+	(void)reason;
+	channel_free(c);
+	n->resolver = NULL;
+}
+
+static const struct channel_ops resolver_ops = { resolver_message, resolver_closed };
+
+static void resolver_exited(pid_t pid, int status, void *arg)
+{
+	struct network *n = arg;
+
+	if (pid == n->resolver_pid) { /* an earlier one may still be on its way out */
+		n->resolver_child = NULL;
+		n->resolver = channel_free(n->resolver);
+	}
+	if (status)
+		log_warn("wslresolver ended with wait status 0x%x; the next query starts it anew", status);
+}
+
+static int start_resolver(struct network *n, struct err *err)
+{
+	auto_free char *program = path_helper("wslresolver");
+	auto_close int ours = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(err, "cannot make a channel to the resolver");
+	ours = pair[0];
+	theirs = pair[1];
+	pid = spawn_program(
+		&(struct spawn) {
+			.argv = (char *[]) { program, NULL },
+			.cwd_fd = -1,
+			.stdio = { -1, -1, STDERR_FILENO },
+			.fd3 = theirs,
+			.new_session = true,
+			.die_with_parent = true,
+		},
+		err);
+	if (pid < 0)
+		return pid;
+	n->resolver_pid = pid;
+	n->resolver_child = loop_child(n->service->loop, pid, resolver_exited, n);
+	n->resolver = channel_new(n->service->loop, take_fd(&ours), &resolver_ops, n);
+	return n->resolver ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
+void network_dns_stream(struct network *n, int stream)
+{
+	auto_close int fd = stream;
+	struct err err = ERR_INIT;
+	int r = 0;
+
+	if (!n->resolver)
+		r = start_resolver(n, &err);
+	if (r == 0)
+		r = channel_send_fds(n->resolver, MSG_RELAY_ACCEPT, 0,
+				     &(struct msg_number) { VSOCK_PORT_DNS }, &fd, 1);
+	if (r < 0)
+		log_err("no names for the guest: %s", err.text[0] ? err.text : strerror(-r));
+}
+
+/* --- ports --- */
+
+static int listen_loopback(unsigned family, unsigned port)
+{
+	struct sockaddr_in four = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct sockaddr_in6 six = {
+		.sin6_family = AF_INET6,
+		.sin6_port = htons((uint16_t)port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
+	};
+	auto_close int fd = socket(family == 6 ? AF_INET6 : AF_INET,
+				   SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1;
+
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
+	if (family == 6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, family == 6 ? (void *)&six : (void *)&four, family == 6 ? sizeof(six) : sizeof(four)) < 0 ||
+	    listen(fd, SOMAXCONN) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+static char *describe_problem(unsigned family, unsigned port, int error)
+{
+	auto_free char *owner = NULL;
+
+	if (error != EADDRINUSE)
+		return error == EACCES ? str_dup("ports below 1024 need root") : str_dup(strerror(error));
+	owner = port_owner(family, port);
+	return str_printf("in use on the host by %s", owner);
+}
+
+static void port_opened(struct network *n, const struct msg_port *m)
+{
+	struct vm *vm = machine_vm(n->service->machine);
+	struct port *p = n->n_ports < MAX_PORTS ? calloc(1, sizeof(*p)) : NULL;
+	auto_close int fd = -1;
+	int r;
+
+	if (!p || !vm || (m->family != 4 && m->family != 6) || m->port == 0 || m->port > 65535) {
+		free(p);
+		return;
+	}
+	p->family = m->family;
+	p->number = m->port;
+	fd = listen_loopback(m->family, m->port);
+	r = fd < 0 ? fd : vm_forward(vm, m, fd);
+	if (r < 0) {
+		p->problem = describe_problem(m->family, m->port, -r);
+		log_warn("port %u (IPv%u) of the guest is not forwarded: %s", m->port, m->family, p->problem);
+	}
+	p->next = n->ports;
+	n->ports = p;
+	n->n_ports++;
+}
+
+static void port_free(struct port *p)
+{
+	free(p->problem);
+	free(p);
+}
+
+static void port_closed(struct network *n, const struct msg_port *m)
+{
+	struct vm *vm = machine_vm(n->service->machine);
+
+	for (struct port **at = &n->ports; *at; at = &(*at)->next) {
+		struct port *p = *at;
+
+		if (p->family != m->family || p->number != m->port)
+			continue;
+		*at = p->next;
+		n->n_ports--;
+		if (vm && !p->problem)
+			vm_forward_stop(vm, m);
+		port_free(p);
+		return;
+	}
+}
+
+static void localhost_message(struct channel *c, struct channel_message *m, void *arg)
+{
+	struct network *n = arg;
+
+	(void)c;
+	if (m->header.type == MSG_PORT_OPENED)
+		port_opened(n, m->msg);
+	else if (m->header.type == MSG_PORT_CLOSED)
+		port_closed(n, m->msg);
+}
+
+static void drop_ports(struct network *n)
+{
+	struct vm *vm = machine_vm(n->service->machine);
+
+	while (n->ports) {
+		struct port *p = n->ports;
+		struct msg_port m = { .family = p->family, .port = p->number };
+
+		if (vm && !p->problem)
+			vm_forward_stop(vm, &m);
+		n->ports = p->next;
+		port_free(p);
+	}
+	n->n_ports = 0;
+}
+
+static void localhost_closed(struct channel *c, int reason, void *arg)
+{
+	struct network *n = arg;
+
+	(void)reason;
+	channel_free(c);
+	n->localhost = NULL;
+	drop_ports(n);
+}
+
+static const struct channel_ops localhost_ops = { localhost_message, localhost_closed };
+
+void network_localhost(struct network *n, struct channel *c)
+{
+	channel_free(n->localhost);
+	drop_ports(n);
+	n->localhost = c;
+	channel_set_owner(c, &localhost_ops, n);
+}
+
+char *network_status(const struct network *n)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return str_dup("");
+	for (const struct port *p = n->ports; p; p = p->next) {
+		const char *host = p->family == 6 ? "[::1]" : "127.0.0.1";
+
+		if (p->problem)
+			fprintf(f, "Port %u is not forwarded from %s: %s\n", p->number, host, p->problem);
+		else
+			fprintf(f, "Forwarded port: %s:%u\n", host, p->number);
+	}
+	if (fclose(f) != 0) {
+		free(text);
+		return str_dup("");
+	}
+	return text;
+}
+
+/* --- life --- */
+
+void network_reset(struct network *n)
+{
+	n->localhost = channel_free(n->localhost);
+	n->resolver = channel_free(n->resolver); /* it leaves when its channel closes */
+	drop_ports(n);
+}
+
+struct network *network_new(struct service *s)
+{
+	struct network *n = calloc(1, sizeof(*n));
+
+	if (n)
+		n->service = s;
+	return n;
+}
+
+struct network *network_free(struct network *n)
+{
+	if (!n)
+		return NULL;
+	network_reset(n);
+	child_forget(n->resolver_child);
+	free(n);
+	return NULL;
+}
