@@ -924,6 +924,32 @@ static void supervises_a_program(void **state)
 	assert_int_equal(WEXITSTATUS(status), 127);
 }
 
+/* Builds must not be able to write to the host's package state, nor leave mounts behind. */
+static void host_state_is_read_only(void **state)
+{
+	struct fixture *f = *state;
+	const char *argv[] = { "sh", "-c", "touch \"$0/x\" || exit 9", f->dir, NULL };
+	const char *guarded[] = { f->dir, NULL };
+	auto_free char *mounts = NULL;
+	struct supervised job;
+	int status;
+
+	if (system("unshare --mount true 2>/dev/null") != 0)
+		skip(); /* only root can write there anyway */
+	job = shell_job(f, argv, NULL);
+	job.read_only = guarded;
+	status = supervise(&job, &f->err);
+	assert_int_equal(WEXITSTATUS(status), 9);
+	argv[2] = "mount -t tmpfs none \"$0\" && touch \"$0/x\"";
+	job.read_only = NULL;
+	status = supervise(&job, &f->err);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(faccessat(f->dirfd, "x", F_OK, 0), -1);
+	assert_int_equal(read_file_at(AT_FDCWD, "/proc/self/mountinfo", 16 << 20, &mounts, NULL),
+			 0);
+	assert_null(strstr(mounts, f->dir));
+}
+
 static bool soon(void *arg)
 {
 	struct fixture *f = arg;
@@ -1021,6 +1047,7 @@ int main(void)
 		TEST(no_debian_no_mirror),
 		TEST(follows_the_build),
 		TEST(supervises_a_program),
+		TEST(host_state_is_read_only),
 		TEST(cancelling_ends_the_whole_tree),
 		TEST(the_tree_dies_with_us),
 	};
