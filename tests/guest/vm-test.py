@@ -117,6 +117,12 @@ class SessionTest(SessionTests, VMTest):
         out = self.out("stat -c %a /tmp /dev/fuse /dev/net/tun; readlink /dev/fd; ls /dev/shm /mnt/wsl")
         self.assertTrue(out.startswith(b"1777\n666\n666\n/proc/self/fd\n"), out)
 
+    def test_first_run_without_a_command(self):
+        s = self.d.start([], flags=TTY_ALL | peer.RUN_OOBE)
+        self.assertEqual(self.d.channel.wait("OOBE_DONE")["default_uid"], 0xFFFFFFFF)
+        s.write(b"exit 5\n")
+        self.assertEqual(s.finish()[2] >> 8, 5)
+
     def test_control_groups(self):
         out = self.out("cat /proc/self/cgroup; mkdir /sys/fs/cgroup/x; cat /sys/fs/cgroup/x/cgroup.controllers;"
                        "rmdir /sys/fs/cgroup/x")
@@ -141,7 +147,13 @@ class SettingsTest(VMTest):
         self.assertEqual(d.warnings, ["Unknown key 'boot.unknown' in /etc/wsl.conf:10"])
         out, _, _ = d.run("id -un; umask; hostname; cat /etc/hosts; stat -fc %T /srv /media/wsl; echo $LANG")
         self.assertEqual(out, b"user\n0077\nmybox\nmine\ntmpfs\ntmpfs\nde_DE.UTF-8\n")
-        self.assertEqual(d.run("cat /booted", user="root")[0], b"0\n")
+        out, _, _ = d.run("until test -s /booted; do sleep 0.05; done; cat /booted; cat /etc/timezone; readlink /etc/localtime",
+                          user="root")
+        self.assertEqual(out, b"0\nEurope/Berlin\n/usr/share/zoneinfo/Europe/Berlin\n")
+        d.channel.send("TIMEZONE", text="Asia/Tokyo")
+        d.channel.send("TIMEZONE", text="../../etc/passwd")
+        d.channel.send("TIMEZONE", text="No/Where")
+        self.assertEqual(d.run("readlink /etc/localtime")[0], b"/usr/share/zoneinfo/Asia/Tokyo\n")
         self.assertEqual(self.vm.stop(d)["status"], 0)
 
 
@@ -186,14 +198,15 @@ class LifeTest(VMTest):
     def test_stop_is_quick_and_thorough(self):
         d = self.vm.launch("/dev/ubda")
         shell = d.start([], flags=TTY_ALL)
+        stopped = d.start("kill -STOP $$")
         job = d.start("trap '' TERM HUP; echo ready; while :; do sleep 0.1; done")
         job.read_until(b"ready")
         d.run("echo data >/file")
         started = time.monotonic()
         self.assertEqual(self.vm.stop(d)["status"], 0)
         self.assertLess(time.monotonic() - started, 3)
-        shell.close()
-        job.close()
+        for s in (shell, job, stopped):
+            s.close()
         d = self.vm.launch("/dev/ubda")
         self.assertEqual(d.run("cat /file")[0], b"data\n")
         d.start([], flags=TTY_ALL)
