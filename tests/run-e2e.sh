@@ -71,7 +71,7 @@ one_file() {	# WHO FILE
 	# shellcheck disable=SC2016 # expanded by the inner shell
 	timeout -k 20 "${E2E_FILE_TIMEOUT:-900}" "${run[@]}" env -i HOME=/nonexistent TERM=dumb \
 		KILL_ROUNDS="${KILL_ROUNDS:-5}" E2E_WHO="$who" BATS_TEST_TIMEOUT="${BATS_TEST_TIMEOUT:-180}" \
-		bash -c '. "$1/env"; cd "$1/tests/e2e"; exec bats --formatter tap "$2"' bats "$stage" "$stem.bats" \
+		bash -c '. "$1/env"; cd "$1/tests/e2e"; exec bats --print-output-on-failure --formatter tap "$2"' bats "$stage" "$stem.bats" \
 		>"$tap" 2>&1 </dev/null || status=$?
 	mkdir -p "$stage/tap/$who"
 	cp "$tap" "$stage/tap/$who/$stem.tap"

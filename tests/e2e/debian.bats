@@ -18,26 +18,26 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 @test "its package manager is whole" {
 	run -0 wsl dpkg --audit
 	[ -z "$output" ]
-	run -0 wsl 'dpkg -V base-files bash coreutils'
-	run -0 wsl 'dpkg-query -W -f "\${Status}\n" | sort -u'
+	run -0 guest 'dpkg -V base-files bash coreutils'
+	run -0 guest 'dpkg-query -W -f "\${Status}\n" | sort -u'
 	[ "$output" = "install ok installed" ]
 }
 
 @test "packages can be made, installed and removed" {
-	run -0 wsl 'set -e; mkdir -p /tmp/p/DEBIAN /tmp/p/opt; echo hi >/tmp/p/opt/hello
+	run -0 guest 'set -e; mkdir -p /tmp/p/DEBIAN /tmp/p/opt; echo hi >/tmp/p/opt/hello
 		printf "Package: hello-lxss\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n" >/tmp/p/DEBIAN/control
 		dpkg-deb -b /tmp/p /tmp/p.deb >/dev/null && dpkg -i /tmp/p.deb >/dev/null && cat /opt/hello && dpkg -r hello-lxss >/dev/null && ! test -e /opt/hello'
 	[ "$output" = hi ]
 }
 
 @test "users can be made, and log in" {
-	wsl 'id tester 2>/dev/null || useradd -m -s /bin/bash tester'
-	run -0 wsl -u tester -- 'whoami; pwd; echo $SHELL'
+	guest 'id tester 2>/dev/null || useradd -m -s /bin/bash tester'
+	run -0 guest -u tester 'whoami; pwd; echo $SHELL'
 	[ "$output" = $'tester\n/home/tester\n/bin/bash' ]
 }
 
 @test "bash is the shell: arrays, process substitution, job control" {
-	run -0 wsl 'a=(1 2 3); echo ${#a[@]}; diff <(seq 3) <(seq 3) && echo same'
+	run -0 wsl -e bash -c 'a=(1 2 3); echo ${#a[@]}; diff <(seq 3) <(seq 3) && echo same'
 	[ "$output" = $'3\nsame' ]
 	term <<-'PY'
 		t = Term(WSL)
@@ -49,7 +49,7 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 }
 
 @test "threads, python, big processes" {
-	run -0 wsl python3 -c "'
+	run -0 wsl -e python3 -c '
 import threading, hashlib
 done = []
 def work(n):
@@ -59,12 +59,12 @@ def work(n):
 ts = [threading.Thread(target=work, args=(n,)) for n in range(16)]
 [t.start() for t in ts]; [t.join() for t in ts]
 x = bytearray(200 << 20)
-print(len(done), len(x) >> 20)'"
+print(len(done), len(x) >> 20)'
 	[ "$output" = "16 200" ]
 }
 
 @test "a file system's worth of work: unpack, find, checksum, remove" {
-	run -0 wsl 'cd /var/tmp && tar cf t.tar -C / usr/share/doc etc && mkdir x && tar xf t.tar -C x && diff -r --no-dereference /etc x/etc >/dev/null; find x -type f | wc -l; rm -rf x t.tar; sync'
+	run -0 guest 'cd /var/tmp && tar cf t.tar -C / usr/share/doc etc && mkdir x && tar xf t.tar -C x && diff -r --no-dereference /etc x/etc >/dev/null; find x -type f | wc -l; rm -rf x t.tar; sync'
 	((output > 500))
 }
 

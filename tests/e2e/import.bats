@@ -50,7 +50,7 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "an export of a running distribution has what was written before, and is whole" {
 	wsl_box
-	wsl 'mkdir /root/d; for i in $(seq 500); do echo $i >/root/d/$i; done; echo last >/root/last'
+	guest 'mkdir /root/d; for i in $(seq 500); do echo $i >/root/d/$i; done; echo last >/root/last'
 	wsl --export box "$SANDBOX/out.tar"
 	is_running box
 	run -0 tar -xOf "$SANDBOX/out.tar" ./root/last root/last --ignore-failed-read || true
@@ -96,7 +96,7 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "export to a disk image, import in place" {
 	wsl_box
-	wsl 'echo precious >/root/file'
+	guest 'echo precious >/root/file'
 	wsl --export box "$SANDBOX/disk.img" --format img
 	wsl --shutdown
 	e2fsck -fn "$SANDBOX/disk.img"
@@ -108,7 +108,7 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "--export A - | --import B . -" {
 	wsl_box a
-	wsl -d a 'head -c 3000000 /dev/urandom >/root/blob'
+	guest -d a 'head -c 3000000 /dev/urandom >/root/blob'
 	mkdir "$SANDBOX/here"
 	cd "$SANDBOX/here"
 	bash -o pipefail -c 'timeout 60 "$WSL" --export a - | timeout 60 "$WSL" --import b b -'
@@ -204,7 +204,7 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "Ctrl-C during an import leaves nothing" {
 	mkfifo "$SANDBOX/slow"
-	{ cat "$ROOTFS_TAR"; head -c 100000000 /dev/zero; sleep 30; } >"$SANDBOX/slow" 2>/dev/null &
+	(cat "$ROOTFS_TAR"; exec sleep 30) >"$SANDBOX/slow" 2>/dev/null &
 	local writer=$!
 	python3 - <<-'PY'
 		import os, signal, subprocess, time
@@ -216,7 +216,6 @@ same_tree() { # ARCHIVE ARCHIVE
 		assert p.wait(20) in (130, -2, 255), p.returncode
 	PY
 	kill $writer 2>/dev/null || true
-	wait
 	eventually 10 nothing_left "$SANDBOX/demo"
 }
 
@@ -257,7 +256,7 @@ same_tree() { # ARCHIVE ARCHIVE
 	e2fsck -fn "$image"
 	[ "$(stat -c %s "$image")" = $((1 << 40)) ]
 	[ "$(($(stat -c %b "$image") * 512))" -lt 80000000 ]
-	wsl 'for i in 1 2 3; do dd if=/dev/zero of=/root/f$i bs=1M count=5 2>/dev/null; done; rm /root/f1'
+	guest 'for i in 1 2 3; do dd if=/dev/zero of=/root/f$i bs=1M count=5 2>/dev/null; done; rm /root/f1'
 	wsl --shutdown
 	e2fsck -fn "$image"
 }
@@ -266,9 +265,9 @@ same_tree() { # ARCHIVE ARCHIVE
 	wsl_box
 	local image before after
 	image=$(echo "$SANDBOX"/box/*.img)
-	wsl 'head -c 200000000 /dev/urandom >/root/big; sync'
+	guest 'head -c 200000000 /dev/urandom >/root/big; sync'
 	before=$(stat -c %b "$image")
-	wsl 'rm /root/big; sync; fstrim / 2>/dev/null; sync'
+	guest 'rm /root/big; sync; fstrim / 2>/dev/null; sync'
 	wsl --shutdown
 	after=$(stat -c %b "$image")
 	((before * 512 > 200000000))

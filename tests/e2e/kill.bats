@@ -70,9 +70,10 @@ rounds() { # VICTIM
 	done
 	# The image as a crash leaves it, before anything repairs it
 	"$WSL" -e probe records /root/log 0 </dev/null >/dev/null 2>&1 &
+	local writer=$!
 	sleep 1
 	"$LIB/leftovers" --kill "$SANDBOX" >/dev/null
-	wait
+	wait $writer || true
 	eventually 10 eval '[ -z "$(kernel_pid)" ]'
 	check_image
 }

@@ -42,13 +42,13 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 @test "a running command keeps it alive" {
 	wslconf '[general]' 'instanceIdleTimeout=300' '[wsl2]' 'vmIdleTimeout=300'
 	wsl_box
-	run -0 wsl 'sleep 3; echo survived'
+	run -0 guest 'sleep 3; echo survived'
 	[ "$output" = survived ]
 }
 
 @test "--terminate ends it; running commands end; the next command starts it fresh" {
 	wsl_box
-	wsl 'echo x >/dev/shm/x; echo y >/root/y'
+	guest 'echo x >/dev/shm/x; echo y >/root/y'
 	"$WSL" sleep 1000 </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1 &
 	local pid=$!
 	eventually 20 eval 'wsl -e pidof sleep >/dev/null'
@@ -71,11 +71,11 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 
 @test "what was written just before --terminate and --shutdown is there" {
 	wsl_box
-	wsl 'seq 100000 >/root/numbers'
+	guest 'seq 100000 >/root/numbers'
 	wsl --terminate box
 	run -0 wsl md5sum /root/numbers
 	[ "${output%% *}" = "$(seq 100000 | md5sum | cut -d' ' -f1)" ]
-	wsl 'seq 200000 >/root/numbers'
+	guest 'seq 200000 >/root/numbers'
 	run -0 wsl --shutdown
 	[ -z "$output" ]
 	run -0 wsl md5sum /root/numbers
@@ -128,7 +128,7 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 
 @test "reboot -f inside ends the distribution; the next command starts it anew" {
 	wsl_box
-	wsl 'echo x >/dev/shm/x'
+	guest 'echo x >/dev/shm/x'
 	run wsl reboot -f
 	eventually 20 is_stopped box
 	run ! wsl cat /dev/shm/x
@@ -138,8 +138,8 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 @test "killing a distribution's init ends it, not its neighbour" {
 	wsl_box a
 	wsl_box b
-	wsl -d b 'echo stays >/dev/shm/b'
-	run wsl -d a 'kill -9 1; echo tried'
+	guest -d b 'echo stays >/dev/shm/b'
+	run guest -d a 'kill -9 1; echo tried'
 	run wsl -d a poweroff -f
 	eventually 20 is_stopped a
 	run -0 wsl -d b cat /dev/shm/b
@@ -211,12 +211,15 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 	wsl_box a
 	wsl_box b
 	"$WSL" -d a sleep 30 </dev/null &
+	local one=$!
 	"$WSL" -d b sleep 30 </dev/null &
+	local two=$!
 	eventually 20 is_running a
 	eventually 20 is_running b
 	[ "$(wsl -d a cat /proc/sys/kernel/random/boot_id)" = "$(wsl -d b cat /proc/sys/kernel/random/boot_id)" ]
 	wsl --shutdown
-	wait
+	! wait $one
+	! wait $two
 }
 
 @test "100 commands at the same time all succeed" {

@@ -17,8 +17,6 @@ json() { python3 -c "import json, sys; d = json.load(sys.stdin); $1"; }
 	[ "$output" = $'beta-longer\nalpha' ]
 	run -0 wsl -l -q
 	[ "$output" = $'beta-longer\nalpha' ]
-	run -0 wsl -lq
-	[ "$output" = $'beta-longer\nalpha' ] || true
 }
 
 @test "--list --verbose has its columns" {

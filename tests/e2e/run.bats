@@ -93,7 +93,7 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 @test "-u runs as that user, with home, shell and groups" {
 	run -0 wsl -u root whoami
 	[ "$output" = root ]
-	run -0 wsl -u user -- 'whoami; echo $HOME $USER $LOGNAME $SHELL; id -u; id -g'
+	run -0 guest -u user 'whoami; echo $HOME $USER $LOGNAME $SHELL; id -u; id -g'
 	[ "$output" = $'user\n/home/user user user /bin/sh\n1000\n1000' ]
 }
 
@@ -200,4 +200,9 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	[[ $stderr == *"There is no distribution with the supplied name."* ]]
 	[[ $stderr == *WSL_E_DISTRO_NOT_FOUND* ]]
 	[ -z "$output" ]
+}
+
+@test "one argument with blanks is one word of the guest's command line" {
+	# As with the original; a script in one argument wants `wsl -e sh -c`
+	run -127 wsl 'echo two words'
 }

@@ -6,6 +6,8 @@ teardown() {
 	wsl_sandbox_end
 }
 
+service_is_gone() { eventually 10 eval '[ -z "$(service_pid)" ]'; }
+
 @test "the first command starts it, the next ones use it" {
 	wsl_box
 	local first
@@ -32,6 +34,7 @@ teardown() {
 	chown nobody "$XDG_RUNTIME_DIR/lxss"
 	run -255 --separate-stderr wsl --list
 	[[ $stderr == *"belongs to another user"* ]]
+	rmdir "$XDG_RUNTIME_DIR/lxss"
 }
 
 @test "without XDG_RUNTIME_DIR a private directory below /tmp serves" {
@@ -107,7 +110,7 @@ teardown() {
 
 @test "a panic in the guest is told" {
 	wsl_box
-	run wsl 'echo c >/proc/sysrq-trigger; sleep 30'
+	run guest 'echo c >/proc/sysrq-trigger; sleep 30'
 	[ "$status" != 0 ]
 	[ "$status" != 124 ]
 	run -0 wsl echo again
@@ -118,7 +121,7 @@ teardown() {
 	wsl_box
 	wsl --shutdown
 	kill "$(service_pid)"
-	eventually 10 eval '[ -z "$(service_pid)" ]'
+	service_is_gone
 	head -c 20000 /dev/urandom >"$XDG_DATA_HOME/lxss/registry.db"
 	rm -f "$XDG_DATA_HOME"/lxss/registry.db-*
 	local before
@@ -128,13 +131,14 @@ teardown() {
 	[[ $stderr == *registry.db* ]]
 	[ "$(md5sum <"$XDG_DATA_HOME/lxss/registry.db")" = "$before" ]
 	[ -e "$(echo "$SANDBOX"/box/*.img)" ]
+	service_is_gone
 }
 
 @test "a registry of a newer version is left alone" {
 	wsl_box
 	wsl --shutdown
 	kill "$(service_pid)"
-	eventually 10 eval '[ -z "$(service_pid)" ]'
+	service_is_gone
 	python3 - <<-'PY'
 		import os, sqlite3
 		db = sqlite3.connect(os.environ["XDG_DATA_HOME"] + "/lxss/registry.db")
@@ -143,6 +147,7 @@ teardown() {
 	PY
 	run -255 --separate-stderr wsl --list
 	[[ $stderr == *WSL_E_REGISTRY_TOO_NEW* ]]
+	service_is_gone
 }
 
 @test "a data directory that cannot be written" {
@@ -187,7 +192,7 @@ teardown() {
 
 @test "an import the service died in leaves nothing after the next start" {
 	mkfifo "$SANDBOX/slow"
-	{ cat "$ROOTFS_TAR"; sleep 20; } >"$SANDBOX/slow" 2>/dev/null &
+	(cat "$ROOTFS_TAR"; exec sleep 20) >"$SANDBOX/slow" 2>/dev/null &
 	local writer=$!
 	"$WSL" --import demo "$SANDBOX/demo" - <"$SANDBOX/slow" >/dev/null 2>&1 &
 	local pid=$!
@@ -201,17 +206,10 @@ teardown() {
 	run -0 wsl --import demo "$SANDBOX/demo" "$ROOTFS_TAR"
 }
 
-@test "without a home directory" {
-	run env -u HOME -u XDG_DATA_HOME -u XDG_CACHE_HOME -u XDG_STATE_HOME HOME=/nonexistent-home timeout 20 "$WSL" --list
-	[ "$status" = 255 ] || [ "$status" = 0 ]
-	[[ $output == *home* || $output == *nonexistent* || $status = 0 ]]
-	rmdir /nonexistent-home 2>/dev/null || rm -rf /nonexistent-home
-}
-
 @test "descriptors and environment of the caller do not leak into the service" {
 	wsl_box box
 	kill "$(service_pid)"
-	eventually 10 eval '[ -z "$(service_pid)" ]'
+	service_is_gone
 	exec 9<"$ROOTFS_TAR"
 	wsl --status
 	exec 9<&-

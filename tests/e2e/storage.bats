@@ -35,15 +35,15 @@ small_disk() { # SIZE
 @test "a full disk under a running distribution: writers get an error, the rest goes on, nothing is lost" {
 	small_disk 40m
 	run -0 wsl --import box "$TMPFS/box" "$ROOTFS_TAR"
-	wsl 'echo safe >/root/safe; sync'
-	run wsl 'dd if=/dev/urandom of=/root/big bs=1M count=100 conv=fsync'
+	guest 'echo safe >/root/safe; sync'
+	run guest 'dd if=/dev/urandom of=/root/big bs=1M count=100 conv=fsync'
 	[ "$status" != 0 ]
 	[ "$status" != 124 ]
 	run -0 wsl cat /root/safe
 	[ "$output" = safe ]
 	wsl --shutdown
 	mount -o remount,size=200m "$TMPFS"
-	run -0 wsl 'rm -f /root/big; echo more >/root/more; sync; cat /root/safe'
+	run -0 guest 'rm -f /root/big; echo more >/root/more; sync; cat /root/safe'
 	[ "$output" = safe ]
 	wsl --shutdown
 	cp --sparse=always "$(echo "$TMPFS"/box/*.img)" "$SANDBOX/copy"
@@ -63,10 +63,10 @@ small_disk() { # SIZE
 @test "a full distribution says so inside, and can be emptied" {
 	wslconf '[wsl2]' defaultVhdSize=64MB
 	wsl_box
-	run wsl 'dd if=/dev/zero of=/root/big bs=1M count=200'
+	run guest 'dd if=/dev/zero of=/root/big bs=1M count=200'
 	[ "$status" != 0 ]
 	[[ $output == *"No space left"* ]]
-	run -0 wsl 'rm /root/big; echo fine'
+	run -0 guest 'rm /root/big; echo fine'
 	wsl --terminate box
 	run -0 wsl echo fine
 }
@@ -91,7 +91,7 @@ in_namespace() { # MOUNT-OPTIONS COMMANDS
 	wsl --shutdown
 	kill "$(service_pid)"
 	eventually 10 eval '[ -z "$(service_pid)" ]'
-	run -0 in_namespace size=64m 'timeout 60 "$WSL" "mount -o remount,size=400m /dev/shm; dd if=/dev/zero of=/dev/shm/x bs=1M count=200 2>/dev/null && echo fine"; timeout 60 "$WSL" --shutdown; "$LIB/leftovers" --pid-of wslservice "$SANDBOX" | xargs -r kill; sleep 0.5'
+	run -0 in_namespace size=64m 'timeout 60 "$WSL" -e sh -c "mount -o remount,size=400m /dev/shm; dd if=/dev/zero of=/dev/shm/x bs=1M count=200 2>/dev/null && echo fine"; timeout 60 "$WSL" --shutdown; "$LIB/leftovers" --pid-of wslservice "$SANDBOX" | xargs -r kill; sleep 0.5'
 	[[ $output == *fine* ]]
 }
 

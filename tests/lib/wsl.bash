@@ -14,6 +14,8 @@ WSL=$(command -v wsl || true)
 export LIB WSL
 
 wsl() { timeout --foreground -k 5 "${WSL_DEADLINE:-60}" "$WSL" "$@"; }
+# A shell script in the guest: guest [OPTION...] SCRIPT
+guest() { wsl "${@:1:$#-1}" -e sh -c "${@: -1}"; }
 wslconfig() { timeout --foreground -k 5 60 "$(dirname "$WSL")/wslconfig" "$@"; }
 
 wsl_sandbox() {
@@ -63,6 +65,8 @@ wsl_sandbox_end() {
 	local pid status=0
 	[ -d "${SANDBOX:-}" ] || return 0
 	cd /
+	# A test may have killed the service: the next one clears up after it
+	wsl --list --quiet >/dev/null 2>&1 || true
 	wsl --shutdown || { echo "wsl --shutdown failed"; status=1; }
 	if pid=$(service_pid) && [ -n "$pid" ]; then
 		kill -TERM $pid
@@ -80,9 +84,14 @@ wsl_sandbox_end() {
 }
 
 # For a test that failed in a shared sandbox: what the service had to say
-wsl_logs() { tail -n "${1:-40}" "$XDG_STATE_HOME"/lxss/*.log 2>/dev/null || true; }
+wsl_logs() {
+	echo "--- wslservice.log"
+	tail -n 12 "$XDG_STATE_HOME/lxss/wslservice.log" 2>/dev/null || true
+	echo "--- console.log"
+	tail -n 6 "$XDG_STATE_HOME/lxss/console.log" 2>/dev/null || true
+}
 
-# Python with a terminal to type into; see pty.py
-term() { timeout --foreground -k 5 "${WSL_DEADLINE:-60}" python3 "$LIB/pty.py" "$@"; }
+# Python with a terminal to type into; see terminal.py
+term() { timeout --foreground -k 5 "${WSL_DEADLINE:-60}" python3 "$LIB/terminal.py" "$@"; }
 
 need_root() { [ "$(id -u)" = 0 ] || skip "needs the superuser"; }

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""pty.py [FILE]: runs a script (stdin or FILE) that has Term, WSL and helpers of this file at hand."""
+"""terminal.py [FILE]: runs a script (stdin or FILE) that has Term, WSL and helpers of this file at hand."""
 import errno
 import fcntl
 import os
-import pty
 import re
 import select
 import signal
@@ -20,7 +19,7 @@ class Term:
 
     def __init__(self, *argv, rows=24, cols=80, env=None, stdin=None, stdout=None, deadline=20):
         self.deadline, self.output, self.at, self.status = deadline, b"", 0, None
-        master, slave = pty.openpty()
+        master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
         self.pid = os.fork()
         if self.pid == 0:
