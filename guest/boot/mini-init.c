@@ -45,7 +45,7 @@
 #define RELEASE_DETACH_STEPS 10   /* then mounts left below the shared directory are detached */
 #define RELEASE_MAX_STEPS    2500 /* then the disk is given up as busy */
 #define STOP_GRACE_MS        1000
-#define POWER_OFF_LIMIT_MS   8000
+#define POWER_OFF_LIMIT_MS   4000
 #define FREEZE_LIMIT_MS      600000
 #define MAX_GNS_STARTS       5
 
