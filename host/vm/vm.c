@@ -119,6 +119,22 @@ static void kill_recorded(int dirfd)
 	}
 }
 
+/* Names in the VM's directory that mean something only while it runs. */
+static void clear_directory(int dirfd)
+{
+	static const char *const names[] = { PIDS_FILE, VHOST_SOCKET, NET_SOCKET, RELAY_SOCKET, "swap" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlinkat(dirfd, names[i], 0);
+	for (unsigned i = 0; i <= LIMIT_DISKS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "disk%u", i);
+		unlinkat(dirfd, name, 0);
+	}
+	remove_tree(dirfd, "uml");
+}
+
 int vm_await_predecessor(int dirfd, int lock_fd, uint64_t grace_ms, struct err *err)
 {
 	uint64_t start = now_ms();
@@ -140,6 +156,7 @@ int vm_await_predecessor(int dirfd, int lock_fd, uint64_t grace_ms, struct err *
 				       "for 'linux' and 'wslrelay' processes of yours and kill them");
 		usleep(10000);
 	}
+	clear_directory(dirfd); /* it may have been killed */
 	return 0;
 }
 
@@ -411,19 +428,9 @@ struct vm *vm_free(struct vm *vm)
 	channel_free(vm->control);
 	mconsole_free(vm->mconsole);
 	console_free(vm->console);
-	unlinkat(vm->dirfd, PIDS_FILE, 0);
-	unlinkat(vm->dirfd, VHOST_SOCKET, 0);
-	unlinkat(vm->dirfd, NET_SOCKET, 0);
-	unlinkat(vm->dirfd, RELAY_SOCKET, 0);
-	remove_tree(vm->dirfd, "uml");
-	for (unsigned i = 0; i < ARRAY_SIZE(vm->units); i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "disk%u", i);
-		unlinkat(vm->dirfd, name, 0);
+	clear_directory(vm->dirfd);
+	for (unsigned i = 0; i < ARRAY_SIZE(vm->paths); i++)
 		free(vm->paths[i]);
-	}
-	unlinkat(vm->dirfd, "swap", 0);
 	while (vm->requests) {
 		struct disk_request *q = vm->requests;
 
