@@ -31,8 +31,8 @@ same_tree() { # ARCHIVE ARCHIVE
 @test "the guest sees the same attributes, and an export of it running, too" {
 	"$LIB/tree.py" make "$ROOTFS_TAR" "$SANDBOX/in.tar"
 	wsl_box box "$SANDBOX/in.tar"
-	run -0 wsl -e stat -c '%a %u %g %h %s' /t/small /t/ids /t/setgid /t/nothing
-	[ "$output" = $'4751 12345 54321 3 8\n644 4000000000 3999999999 1 1\n2775 0 1000 2 4096\n0 0 0 1 6' ]
+	run -0 wsl -e stat -c '%a %u %g %h %s' /t/small /t/acl /t/ids /t/setgid /t/nothing
+	[ "$output" = $'4751 12345 54321 3 8\n674 0 0 1 1\n644 4000000000 3999999999 1 1\n2775 0 1000 2 4096\n0 0 0 1 6' ]
 	run -0 wsl -e stat -c '%F %t,%T' /t/null /t/disk /t/fifo
 	[ "$output" = $'character special file 1,3\nblock special file 103,12c\nfifo 0,0' ]
 	run -0 wsl -e sh -c 'stat -c "%s %b" /t/sparse; dd if=/t/sparse bs=1M skip=512 count=1 2>/dev/null | head -c 6'
@@ -204,7 +204,7 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "Ctrl-C during an import leaves nothing" {
 	mkfifo "$SANDBOX/slow"
-	(cat "$ROOTFS_TAR"; exec sleep 30) >"$SANDBOX/slow" 2>/dev/null &
+	(head -c 1500000 "$ROOTFS_TAR"; exec sleep 30) >"$SANDBOX/slow" 2>/dev/null &
 	local writer=$!
 	python3 - <<-'PY'
 		import os, signal, subprocess, time
@@ -228,7 +228,7 @@ same_tree() { # ARCHIVE ARCHIVE
 	done
 	[ -z "$(find /tmp "$SANDBOX" -maxdepth 3 -name 'escape-*' 2>/dev/null)" ]
 	[ ! -e /escape-dotdot ]
-	for kind in $(wsl --list --quiet); do
+	for kind in $(wsl --list --quiet | grep -v device-over); do # that one has no shell any more
 		run -0 wsl -d "$kind" echo fine
 	done
 }
@@ -267,7 +267,7 @@ same_tree() { # ARCHIVE ARCHIVE
 	image=$(echo "$SANDBOX"/box/*.img)
 	guest 'head -c 200000000 /dev/urandom >/root/big; sync'
 	before=$(stat -c %b "$image")
-	guest 'rm /root/big; sync; fstrim / 2>/dev/null; sync'
+	guest 'rm /root/big; sync; sleep 1; sync'
 	wsl --shutdown
 	after=$(stat -c %b "$image")
 	((before * 512 > 200000000))

@@ -131,7 +131,11 @@ def listing(path, below):
             continue
         kind = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.FIFOTYPE: "p", tarfile.CHRTYPE: "c",
                 tarfile.BLKTYPE: "b"}.get(m.type, "f")
-        text = f"{kind} {m.mode & 0o7777:04o} {m.uid} {m.gid}"
+        mode = m.mode & 0o7777
+        if "SCHILY.acl.access" in m.pax_headers:  # the group's bits are the mask's, whatever the header says
+            mask = [e[3:] for e in acl(m.pax_headers["SCHILY.acl.access"]).split(",") if e.startswith("m:")][0].strip(":")
+            mode = mode & ~0o070 | sum(bit << 3 for c, bit in zip("rwx", (4, 2, 1)) if c in mask)
+        text = f"{kind} {mode:04o} {m.uid} {m.gid}"
         if kind == "f":
             text += f" {m.size} {digest(tar, m)}"
         if kind in "cb":
