@@ -527,9 +527,9 @@ static void set_up(struct vm *vm)
 		power_off(vm);
 	}
 	say_hello(vm);
-	start_gns(vm); /* while the service makes up its mind */
-	vm_setup_tunables();
+	vm_setup_tunables(); /* while the service makes up its mind */
 	vm_setup_cgroups();
+	start_gns(vm); /* last: grace periods are short only while the other processors idle */
 }
 
 _Noreturn void mini_init_main(uint64_t started_us, distro_main_fn distro_main,
