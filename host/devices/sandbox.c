@@ -71,6 +71,18 @@ static int compare_ints(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* A library that writes to a standard stream must not reach a descriptor that was made later. */
+static void fill_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 int sandbox_files(const int *keep, unsigned n, struct err *err)
 {
 	int fds[16] = { STDERR_FILENO };
@@ -90,6 +102,7 @@ int sandbox_files(const int *keep, unsigned n, struct err *err)
 	}
 	if (syscall(SYS_close_range, from, ~0u, 0) < 0)
 		return err_errno(err, "cannot close inherited descriptors");
+	fill_standard_streams();
 	if (chdir("/") < 0)
 		return err_errno(err, "cannot change to /");
 	return 0;

@@ -120,8 +120,9 @@ static void numbers_are_strict(void **state)
 
 static void sizes_have_units(void **state)
 {
-	static const char *const bad[] = { "", "GB", "1gb", "1 GB", "1.5GB", "08GB", "-1", "1PB",
-					   "111111111111111111111111111" };
+	static const char *const bad[] = { "",     "GB",    "1gb",
+					   "1 GB", "1.5GB", "08GB",
+					   "-1",   "1PB",   "111111111111111111111111111" };
 	uint64_t v;
 
 	assert_int_equal(parse_size("0", &v), 0);

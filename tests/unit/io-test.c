@@ -684,7 +684,8 @@ static void finishing_takes_what_is_there(void **state)
 /* A source that always has more must not keep a finishing pump busy for ever. */
 static void finishing_ends_under_a_tireless_writer(void **state)
 {
-	int in = open("/dev/zero", O_RDONLY | O_CLOEXEC), out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int in = open("/dev/zero", O_RDONLY | O_CLOEXEC),
+	    out = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct pump_end e = { 0 };
 	struct pump *p = pump_new(loop, in, out, on_pump_end, &e);
 

@@ -115,12 +115,12 @@ static void round_trip(void **state)
 	assert_int_equal(message_header_decode(b, &h), 0);
 	assert_int_equal(h.fds, 3);
 	assert_int_equal(h.length, n);
-	assert_int_equal(
-		message_decode(MSG_LAUNCH, b + MESSAGE_HEADER, n - MESSAGE_HEADER, &m), 0);
+	assert_int_equal(message_decode(MSG_LAUNCH, b + MESSAGE_HEADER, n - MESSAGE_HEADER, &m), 0);
 	assert_string_equal(m.distro, "Debian");
 	assert_string_equal(m.user, "");
 	assert_int_equal(m.argv.n, 4);
-	strv_foreach(s, &m.argv) assert_string_equal(s, words[i++]);
+	strv_foreach (s, &m.argv)
+		assert_string_equal(s, words[i++]);
 	assert_int_equal(i, 4);
 	assert_int_equal(m.env.n, 0);
 	assert_null(strv_first(&m.env));
@@ -263,9 +263,8 @@ static void every_message_works(void **state)
 		ssize_t n = message_encode(types[i], 9, 0, &any, b, sizeof(b));
 
 		assert_true(n >= (ssize_t)MESSAGE_HEADER);
-		assert_int_equal(decode(types[i], b + MESSAGE_HEADER, (size_t)n - MESSAGE_HEADER,
-					&back),
-				 0);
+		assert_int_equal(
+			decode(types[i], b + MESSAGE_HEADER, (size_t)n - MESSAGE_HEADER, &back), 0);
 		assert_string_not_equal(message_name(types[i]), "?");
 		for (size_t size = 1; size <= sizeof(line); size++) {
 			assert_int_equal(message_decode(types[i], b + MESSAGE_HEADER,

@@ -83,8 +83,8 @@ void guest_send_raw(struct guest *g, const void *bytes, size_t len, const int *f
 	assert_int_equal(send_fds(g->fd, bytes, len, fds, n_fds, 0), len);
 }
 
-void guest_send(struct guest *g, uint32_t request, const void *payload, uint32_t size, const int *fds,
-		unsigned n_fds)
+void guest_send(struct guest *g, uint32_t request, const void *payload, uint32_t size,
+		const int *fds, unsigned n_fds)
 {
 	struct vhost_header h = { request, VHOST_FLAGS_REQUEST, size };
 	uint8_t bytes[1024];

@@ -20,10 +20,10 @@
 #define GUEST_USER  0x700000000000ull
 #define GUEST_RING  64u /* descriptors of each queue */
 
-#define RING_AT(q)  ((q) * 0x4000u) /* offsets into the memory */
+#define RING_AT(q)  ((q)*0x4000u) /* offsets into the memory */
 #define AVAIL_AT(q) (RING_AT(q) + 0x1000u)
 #define USED_AT(q)  (RING_AT(q) + 0x2000u)
-#define DATA_AT	    0x20000u
+#define DATA_AT     0x20000u
 
 struct guest_ring {
 	struct vring_desc *desc;
@@ -45,8 +45,8 @@ void guest_init(struct guest *g, struct loop *loop, const struct virtio_device_o
 void guest_done(struct guest *g);
 
 /* A message with a header of the caller's or of ours. */
-void guest_send(struct guest *g, uint32_t request, const void *payload, uint32_t size, const int *fds,
-		unsigned n_fds);
+void guest_send(struct guest *g, uint32_t request, const void *payload, uint32_t size,
+		const int *fds, unsigned n_fds);
 void guest_send_raw(struct guest *g, const void *bytes, size_t len, const int *fds, unsigned n_fds);
 /* Lets the back end work, then reads a reply: its payload size, -1 if none, -2 if it hung up. */
 int guest_reply(struct guest *g, uint32_t request, void *payload, size_t size);

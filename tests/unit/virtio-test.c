@@ -112,8 +112,7 @@ static void features_are_negotiated(void **state)
 	assert_true(offered >> VHOST_F_PROTOCOL_FEATURES & 1);
 	assert_true(offered >> 5 & 1);
 	assert_false(offered >> VIRTIO_F_RING_PACKED & 1);
-	assert_int_equal(guest_ask(&g, VHOST_GET_PROTOCOL_FEATURES),
-			 1u << VHOST_PROTOCOL_F_CONFIG);
+	assert_int_equal(guest_ask(&g, VHOST_GET_PROTOCOL_FEATURES), 1u << VHOST_PROTOCOL_F_CONFIG);
 	assert_int_equal(guest_ask(&g, VHOST_GET_QUEUE_NUM), 2);
 	wanted = 1ull << VIRTIO_F_VERSION_1 | 1u << 5;
 	guest_send(&g, VHOST_SET_FEATURES, &wanted, 8, NULL, 0);
@@ -261,7 +260,7 @@ static void wrong_sizes_and_flags_end_it(void **state)
 		uint32_t request, size;
 	} exact[] = {
 		{ VHOST_GET_FEATURES, 0 },    { VHOST_SET_FEATURES, 8 },
-		{ VHOST_SET_OWNER, 0 },	      { VHOST_SET_VRING_NUM, 8 },
+		{ VHOST_SET_OWNER, 0 },       { VHOST_SET_VRING_NUM, 8 },
 		{ VHOST_SET_VRING_ADDR, 40 }, { VHOST_SET_VRING_BASE, 8 },
 		{ VHOST_GET_VRING_BASE, 8 },  { VHOST_GET_PROTOCOL_FEATURES, 0 },
 		{ VHOST_GET_QUEUE_NUM, 0 },   { VHOST_SET_PROTOCOL_FEATURES, 8 },
@@ -307,7 +306,8 @@ static void cut_messages_end_it(void **state)
 static void ring_numbers_are_checked(void **state)
 {
 	static const struct vhost_vring_num bad_num[] = {
-		{ 2, 64 }, { 0, 0 }, { 0, 3 }, { 0, 2 * VQ_MAX_SIZE }, { 0, UINT32_MAX }, { 256, 64 },
+		{ 2, 64 },         { 0, 0 },    { 0, 3 }, { 0, 2 * VQ_MAX_SIZE },
+		{ 0, UINT32_MAX }, { 256, 64 },
 	};
 	struct vhost_vring_num v = { 0, VQ_MAX_SIZE };
 

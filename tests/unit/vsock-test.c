@@ -23,10 +23,10 @@
 #include "vsock/internal.h"
 
 #define RX_BYTES  4096u
-#define RX_AT(i)  (DATA_AT + (i) * RX_BYTES)
-#define TX_AT(i)  (DATA_AT + 64 * RX_BYTES + (i) * 0x11000u)
+#define RX_AT(i)  (DATA_AT + (i)*RX_BYTES)
+#define TX_AT(i)  (DATA_AT + 64 * RX_BYTES + (i)*0x11000u)
 #define TX_SLOTS  16u
-#define ALLOC	  262144u /* the guest's buffer, as Linux has it */
+#define ALLOC     262144u /* the guest's buffer, as Linux has it */
 #define HOST_PORT 50000u
 
 static struct loop *loop;
