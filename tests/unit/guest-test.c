@@ -53,13 +53,13 @@ static void cleans_host_names(void **state)
 
 static void writes_the_hosts_file(void **state)
 {
-	char *text = hosts_text("box", "");
+	char *text = hosts_text("box", "", "");
 
 	assert_non_null(strstr(text, "# [network]\n# generateHosts = false\n"));
 	assert_non_null(strstr(text, "\n127.0.0.1\tlocalhost\n127.0.1.1\tbox.localdomain\tbox\n"));
 	assert_non_null(strstr(text, "\n::1     ip6-localhost ip6-loopback\n"));
 	free(text);
-	text = hosts_text("box", "example.org");
+	text = hosts_text("box", "example.org", "192.0.2.1\tprinter\n");
 	assert_non_null(strstr(text, "\n127.0.1.1\tbox.example.org\tbox\n"));
 	free(text);
 }

@@ -134,8 +134,10 @@ static char *listing(int fd)
 		size_t len;
 		la_int64_t at;
 
-		if (!archive_entry_pathname(e))
+		if (!archive_entry_pathname(e)) {
+			free(acl);
 			break;
+		}
 		fprintf(f, "%s %o %lld:%lld %lld.%09ld dev=%llx %s %s acl=%s",
 			archive_entry_pathname(e), archive_entry_mode(e),
 			(long long)archive_entry_uid(e), (long long)archive_entry_gid(e),
