@@ -57,14 +57,20 @@ meson_tests() {	# DIRECTORY SUITE
 
 # Programs that are tests by themselves: exit code 77 is a skip whose reason is the last line
 scripts() {	# SUITE SCRIPT...
-	local suite=$1 script log status
+	local suite=$1 script log status counted i
 	shift
 	for script in "$@"; do
 		log=$logs/$suite-${script##*/}.log
-		timeout -k 10 600 "$script" >"$log" 2>&1 </dev/null
+		timeout -k 10 600 "$script" ${LXSS_KERNEL:+"$LXSS_KERNEL"} >"$log" 2>&1 </dev/null
 		status=$?
+		counted=$(grep -oE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
 		case $status in
-		0) record pass "$suite" "${script##*/}" ;;
+		0)
+			record pass "$suite" "${script##*/}"
+			for ((i = 1; i < ${counted%% *}; i++)); do
+				record pass "$suite" "${script##*/}: case $i"
+			done
+			;;
 		77) record skip "$suite" "${script##*/}" "$(tail -n 1 "$log")" ;;
 		*)
 			record fail "$suite" "${script##*/}" "exit code $status"
@@ -75,37 +81,39 @@ scripts() {	# SUITE SCRIPT...
 	done
 }
 
-executables() { find "$1" -maxdepth 1 -type f -perm -u+x -name '*test*' 2>/dev/null | sort; }
-
 if wanted lint; then
 	say "layers"
 	scripts lint tools/check-layers
 fi
 if wanted unit && built build-dev; then
 	meson_tests build-dev unit
-fi
-if wanted guest; then
-	mapfile -t found < <(executables tests/guest)
-	if [ ${#found[@]} -gt 0 ] && { wanted unit || built build-dev; }; then
-		say "guest tests"
-		LXSS_BUILD=$PWD/build-dev scripts guest "${found[@]}"
-	fi
+	meson_tests build-dev docs
 fi
 if wanted fuzz && built build-fuzz; then
 	meson_tests build-fuzz fuzz
 fi
-if wanted kernel || wanted e2e; then
+kernel=
+if wanted kernel || wanted guest || wanted e2e; then
 	say "kernel"
-	if ! kernel=$(kernel/build.sh); then
-		record fail build kernel
-		kernel=
-	fi
+	kernel=$(kernel/build.sh) || record fail build kernel
 fi
 if wanted kernel && [ -n "$kernel" ]; then
-	mapfile -t found < <(executables kernel/test)
-	[ ${#found[@]} -eq 0 ] || LXSS_KERNEL=$kernel scripts kernel "${found[@]}"
+	say "kernel tests"
+	export LXSS_KERNEL=$kernel
+	scripts kernel kernel/test/run.sh
 fi
-if wanted e2e && [ -n "$kernel" ] && built build; then
+if { wanted guest || wanted e2e; } && [ -n "$kernel" ]; then
+	built build || kernel=
+fi
+if wanted guest && [ -n "$kernel" ] && built build-dev; then
+	LXSS_ROOTFS=$(tests/lib/make-rootfs --debian)
+	[ -n "$LXSS_ROOTFS" ] && export LXSS_ROOTFS
+	export LXSS_KERNEL=$kernel
+	meson_tests build-dev guest
+	meson_tests build-dev vm
+	scripts guest tests/guest/vsock-test.sh
+fi
+if wanted e2e && [ -n "$kernel" ]; then
 	say "end-to-end tests"
 	tests/run-e2e.sh "${e2e_args[@]}" || record fail e2e "set-up"
 fi
