@@ -145,24 +145,28 @@ static void it_says_hello_and_answers(void **state)
 {
 	struct message_buffer mb = { 0 };
 	union message_any any = { 0 };
+	const void *msg = &any;
+	const struct msg_relay_stats *stats = msg;
+	const struct msg_result *result = msg;
+	const struct msg_hello *theirs = msg;
 	struct msg_hello hello = { .version = PROTOCOL_VERSION, .role = ROLE_SERVICE };
 	uint32_t seq;
 
 	assert_int_equal(receive(&mb, &any, &seq), MSG_HELLO);
-	assert_int_equal(((struct msg_hello *)&any)->role, ROLE_RELAY);
-	assert_int_equal(((struct msg_hello *)&any)->version, PROTOCOL_VERSION);
+	assert_int_equal(theirs->role, ROLE_RELAY);
+	assert_int_equal(theirs->version, PROTOCOL_VERSION);
 	assert_int_equal(
 		message_send(relay.control, MSG_HELLO, 1, &hello, NULL, 0, now_ms() + 5000), 0);
 	assert_int_equal(
 		message_send(relay.control, MSG_RELAY_STATS, 2, &any, NULL, 0, now_ms() + 5000), 0);
 	assert_int_equal(receive(&mb, &any, &seq), MSG_RELAY_STATS_REPLY);
 	assert_int_equal(seq, 2);
-	assert_int_equal(((struct msg_relay_stats *)&any)->connections, 0);
+	assert_int_equal(stats->connections, 0);
 	assert_int_equal(message_send(relay.control, MSG_LIST, 3, &any, NULL, 0, now_ms() + 5000),
 			 0);
 	assert_int_equal(receive(&mb, &any, &seq), MSG_RESULT);
 	assert_int_equal(seq, 3);
-	assert_int_equal(((struct msg_result *)&any)->errnum, EOPNOTSUPP);
+	assert_int_equal(result->errnum, EOPNOTSUPP);
 	message_buffer_done(&mb);
 }
 
