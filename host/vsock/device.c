@@ -160,12 +160,6 @@ static void on_close_timer(struct timer *t, void *arg)
 	expire(&dev->closing, conn_reset);
 }
 
-static void on_tx_timer(struct timer *t, void *arg)
-{
-	(void)t;
-	tx_tell(arg);
-}
-
 /* --- what the program does --- */
 
 struct vsock *vsock_new(struct loop *loop, uint32_t guest_cid)
@@ -187,9 +181,8 @@ struct vsock *vsock_new(struct loop *loop, uint32_t guest_cid)
 	dev->closing.delay_ms = VSOCK_CLOSE_MS;
 	dev->connecting.timer = loop_timer(loop, on_connect_timer, dev);
 	dev->closing.timer = loop_timer(loop, on_close_timer, dev);
-	dev->tx_timer = loop_timer(loop, on_tx_timer, dev);
 	dev->table = calloc(CONN_BUCKETS, sizeof(struct conn *));
-	if (!dev->connecting.timer || !dev->closing.timer || !dev->tx_timer || !dev->table ||
+	if (!dev->connecting.timer || !dev->closing.timer || !dev->table ||
 	    getrandom(&dev->hash_key, sizeof(dev->hash_key), 0) != sizeof(dev->hash_key))
 		return vsock_free(dev);
 	return dev;
@@ -207,8 +200,6 @@ struct vsock *vsock_free(struct vsock *dev)
 		timer_free(dev->connecting.timer);
 	if (dev->closing.timer)
 		timer_free(dev->closing.timer);
-	if (dev->tx_timer)
-		timer_free(dev->tx_timer);
 	while (dev->n_idle)
 		free(dev->idle[--dev->n_idle]);
 	free(dev->table);

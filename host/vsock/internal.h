@@ -24,8 +24,7 @@
 #define REPLY_SLOTS   4096u /* RST packets waiting for a guest buffer */
 #define RX_CHAINS     32u   /* guest buffers filled in one turn of one stream */
 #define TX_BUDGET     512u  /* packets taken from the guest before others have a turn */
-#define TX_QUIET_MS   4u
-#define IDLE_BUFFERS  8u /* kept for reuse */
+#define IDLE_BUFFERS  8u    /* kept for reuse */
 
 enum { QUEUE_RX, QUEUE_TX, QUEUE_EVENT, QUEUE_COUNT };
 
@@ -127,8 +126,6 @@ struct vsock {
 	struct virtqueue *vq[QUEUE_COUNT]; /* NULL while stopped */
 	bool failed, detached;
 	bool tx_kicked, rx_starved;
-	unsigned tx_unsaid; /* descriptors used since the guest was last told */
-	struct timer *tx_timer;
 
 	struct conn **table;
 	uint64_t hash_key;
@@ -192,7 +189,6 @@ void reply_rst(struct vsock *dev, const struct vsock_packet *to);
 void conn_reset(struct conn *c); /* RST to the guest, end of the stream */
 bool rx_pump(struct vsock *dev);
 bool tx_pump(struct vsock *dev);
-void tx_tell(struct vsock *dev);
 void device_fail(struct vsock *dev, const char *queue);
 
 #endif

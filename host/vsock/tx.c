@@ -1,9 +1,5 @@
 /* host/vsock/tx.c - from the guest: packets in ring order, payload straight into host sockets
  *
- * INTERRUPTS
- *   The guest needs to hear of used buffers only to free them, and before its ring is full. So it
- *   does when a quarter of the ring is used up, or TX_QUIET_MS later: a keystroke's echo costs it
- *   one interrupt instead of two.
  * HOSTILE GUEST
  *   The header is copied out before it is looked at. What a stream's state does not allow gets
  *   an RST and ends that stream; what names no stream gets an RST; a foreign source address gets
@@ -16,7 +12,6 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "io/loop.h"
 #include "io/socket.h"
 #include "vsock/internal.h"
 
@@ -181,25 +176,6 @@ static void take_packet(struct vsock *dev, const struct vq_chain *chain)
 	on_packet(dev, &p, malformed, chain->iov, n);
 }
 
-static void give_back(struct vsock *dev)
-{
-	struct virtqueue *vq = dev->vq[QUEUE_TX];
-	bool quiet = dev->tx_unsaid < vq->num / 4u;
-
-	vq_flush(vq, quiet);
-	if (!quiet)
-		dev->tx_unsaid = 0;
-	else if (dev->tx_unsaid && !timer_armed(dev->tx_timer))
-		timer_set(dev->tx_timer, TX_QUIET_MS);
-}
-
-void tx_tell(struct vsock *dev)
-{
-	dev->tx_unsaid = 0;
-	if (dev->vq[QUEUE_TX])
-		vq_flush(dev->vq[QUEUE_TX], false);
-}
-
 /* Works until the ring is empty or others need a turn (true). */
 bool tx_pump(struct vsock *dev)
 {
@@ -225,8 +201,7 @@ bool tx_pump(struct vsock *dev)
 			continue;
 		take_packet(dev, &chain);
 		vq_push(vq, chain.head, 0);
-		dev->tx_unsaid += chain.n_out + 1;
 	}
-	give_back(dev);
+	vq_flush(vq, false);
 	return dev->tx_kicked;
 }
