@@ -63,11 +63,12 @@ scripts() {	# SUITE SCRIPT...
 		log=$logs/$suite-${script##*/}.log
 		timeout -k 10 600 "$script" ${LXSS_KERNEL:+"$LXSS_KERNEL"} >"$log" 2>&1 </dev/null
 		status=$?
-		counted=$(grep -oE '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+		counted=$(grep -oE "^[0-9]+ passed, [0-9]+ failed" "$log" | tail -n 1)
+		counted=${counted%% *}
 		case $status in
 		0)
 			record pass "$suite" "${script##*/}"
-			for ((i = 1; i < ${counted%% *}; i++)); do
+			for ((i = 1; i < ${counted:-1}; i++)); do
 				record pass "$suite" "${script##*/}: case $i"
 			done
 			;;
