@@ -1,20 +1,22 @@
 /* host/net/device.c - virtio-net device, served to the VMM over vhost-user
  *
  * THEORY OF OPERATION
- *   Queue 1 brings the guest's frames: each is copied out, its checksum completed, and goes into
- * the stack. What the stack has for the guest goes straight into buffers of queue 0. net_run() does
- *   the work of one round of the loop and interrupts the guest once per queue at its end.
+ *   Queue 1 brings the guest's frames: TCP goes to tcp.c with its payload still in guest memory,
+ *   everything else is copied out, its checksum completed, and goes into the general stack. What
+ *   either has for the guest goes straight into buffers of queue 0. net_run() does the work of one
+ *   round of the loop and interrupts the guest once per queue at its end.
  * OFFLOADS
- *   The stack takes and makes IP packets of up to 64 KiB, so segmentation by us is never needed:
- *   the guest may send whole segments (HOST_TSO), also those its containers made for a smaller MTU.
- *   What we send carries a checksum the stack has just computed: with GUEST_CSUM the guest is told
- *   not to compute it again. With MRG_RXBUF one frame may take many of the guest's small buffers.
+ *   Both sides may send TCP segments of up to 64 KiB whatever the MTU, with a checksum that is
+ * still open: the link is memory. What the stack makes has been summed already: with GUEST_CSUM the
+ *   guest is told not to do it again. With MRG_RXBUF one frame may take many small buffers.
  * BACK-PRESSURE
- *   Frames for which the guest has no buffers wait, at most BACKLOG_FRAMES; as long as any wait, no
- *   host socket is read. Beyond that frames are dropped, as on any wire.
+ *   tcp.c sends when there is room. Frames of the stack for which the guest has no buffers wait, at
+ *   most BACKLOG_FRAMES; as long as any wait, no host socket of the stack is read. Beyond that they
+ *   are dropped, as on any wire.
  * HOSTILE GUEST
- *   Header and frame are copied before they are looked at. A bad header drops its frame; a bad ring
- *   stops the device. Beyond LIMIT_NET_SOCKETS host sockets no frame that could open one is taken.
+ *   Headers are copied before they are looked at, and so is every frame that is not TCP. A bad
+ *   header drops its frame; a bad ring stops the device. Beyond LIMIT_NET_SOCKETS host sockets no
+ *   frame that could open one is taken.
  */
 #include "net/net.h"
 
@@ -30,7 +32,10 @@
 #include "common/util.h"
 #include "io/loop.h"
 #include "net/frame.h"
+#include "net/pieces.h"
+#include "net/segment.h"
 #include "net/stack.h"
+#include "net/tcp.h"
 
 #define TX_BUDGET      64u  /* frames taken before others have a turn */
 #define RX_CHAINS      256u /* buffers one frame may take */
@@ -41,7 +46,7 @@ enum { QUEUE_RX, QUEUE_TX, QUEUE_COUNT };
 #define FEATURE(name) (1ull << VIRTIO_NET_F_##name)
 #define FEATURES                                                                                   \
 	(FEATURE(MAC) | FEATURE(MTU) | FEATURE(MRG_RXBUF) | FEATURE(CSUM) | FEATURE(GUEST_CSUM) |  \
-	 FEATURE(HOST_TSO4) | FEATURE(HOST_TSO6))
+	 FEATURE(HOST_TSO4) | FEATURE(HOST_TSO6) | FEATURE(GUEST_TSO4) | FEATURE(GUEST_TSO6))
 
 struct waiting {
 	uint8_t *frame;
@@ -51,13 +56,14 @@ struct waiting {
 struct net {
 	struct net_plan plan;
 	struct stack *stack;
+	struct tcp *tcp;
 	struct virtqueue *vq[QUEUE_COUNT];
 	uint64_t features;
 	bool tx_kicked, rx_starved;
 	struct waiting backlog[BACKLOG_FRAMES];
 	unsigned backlog_head, n_backlog;
 	struct net_stats stats;
-	struct iovec iov[VQ_MAX_SIZE];
+	struct iovec tx_iov[VQ_MAX_SIZE], payload[VQ_MAX_SIZE], rx_iov[VQ_MAX_SIZE];
 	struct vq_chain chains[RX_CHAINS];
 	uint8_t frame[NET_FRAME_MAX];
 };
@@ -73,6 +79,20 @@ static void device_fail(struct net *n, const char *queue)
 
 /* --- to the guest --- */
 
+/* The next buffer; asks for a kick if there is none. */
+static bool next_buffer(struct net *n, struct vq_chain *ret, unsigned at)
+{
+	struct virtqueue *vq = n->vq[QUEUE_RX];
+	int r;
+
+	while ((r = vq_pop(vq, ret, n->rx_iov + at, VQ_MAX_SIZE - at)) == 0 && vq_await_kick(vq))
+		vq_ignore_kicks(vq);
+	if (r > 0)
+		return true;
+	n->rx_starved = true;
+	return false;
+}
+
 /* Buffers for @need bytes: their number, 0: not now, -1: they can never hold it. */
 static int collect(struct net *n, size_t need)
 {
@@ -80,43 +100,38 @@ static int collect(struct net *n, size_t need)
 	unsigned max = n->features & FEATURE(MRG_RXBUF) ? RX_CHAINS : 1, at = 0, count = 0;
 	size_t room = 0;
 
-	while (room < need) {
+	while (room < need && count < max) {
 		struct vq_chain *c = &n->chains[count];
 
-		if (count == max || vq_pop(vq, c, n->iov + at, VQ_MAX_SIZE - at) <= 0) {
-			if (!vq->broken)
-				vq_unpop(vq, count);
-			return count == max ? -1 : 0;
+		if (!next_buffer(n, c, at)) {
+			vq_unpop(vq, count);
+			return 0;
 		}
 		at += c->n_out + c->n_in;
 		c->iov += c->n_out; /* only the writable part matters */
-		if (count++ == 0 && c->in_bytes < NET_HEADER_BYTES) {
-			vq->broken = true;
-			return 0;
-		}
+		if (count++ == 0 && c->in_bytes < NET_HEADER_BYTES)
+			vq->broken = true; /* no room for a header: no driver does that */
 		room += c->in_bytes;
 	}
-	return (int)count;
+	if (room >= need && !vq->broken)
+		return (int)count;
+	vq_unpop(vq, count);
+	return -1;
 }
 
-static void fill(struct net *n, unsigned count, const uint8_t *frame, size_t len)
+static void fill(struct net *n, unsigned count, struct virtio_net_hdr_mrg_rxbuf *h,
+		 const struct iovec *from, unsigned pieces, size_t len)
 {
-	struct virtio_net_hdr_mrg_rxbuf h = { .num_buffers = htole16((uint16_t)count) };
 	size_t done = 0;
 
-	if (n->features & FEATURE(GUEST_CSUM))
-		h.hdr.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	h->num_buffers = htole16((uint16_t)count);
 	for (unsigned i = 0; i < count; i++) {
 		struct vq_chain *c = &n->chains[i];
-		unsigned segments = c->n_in;
-		size_t head = 0, part;
+		size_t head = i ? 0 : iov_write(c->iov, c->n_in, h, sizeof(*h));
+		size_t part = MIN(c->in_bytes - head, len - done);
 
-		if (i == 0) {
-			head = iov_write(c->iov, segments, &h, sizeof(h));
-			segments = iov_slice(c->iov, segments, head, c->in_bytes - head, c->iov);
-		}
-		part = iov_write(c->iov, segments, frame + done, len - done);
-		done += part;
+		done += pieces_copy((struct pieces) { c->iov, c->n_in, head },
+				    (struct pieces) { from, pieces, done }, part);
 		vq_push(n->vq[QUEUE_RX], c->head, (uint32_t)(head + part));
 	}
 	n->stats.frames_to_guest++;
@@ -124,26 +139,29 @@ static void fill(struct net *n, unsigned count, const uint8_t *frame, size_t len
 }
 
 /* False: the guest has no buffers for it now. */
-static bool deliver(struct net *n, const uint8_t *frame, size_t len)
+static bool deliver(struct net *n, struct virtio_net_hdr_mrg_rxbuf *h, const struct iovec *from,
+		    unsigned pieces, size_t len)
 {
 	struct virtqueue *vq = n->vq[QUEUE_RX];
-	int count;
+	int count = vq && !vq->broken ? collect(n, NET_HEADER_BYTES + len) : -1;
 
-	if (!vq || vq->broken)
-		count = -1;
-	else
-		while ((count = collect(n, NET_HEADER_BYTES + len)) == 0 && !vq->broken) {
-			if (!vq_await_kick(vq)) {
-				n->rx_starved = true;
-				return false;
-			}
-			vq_ignore_kicks(vq);
-		}
+	if (count == 0 && !vq->broken)
+		return false;
 	if (count <= 0)
 		n->stats.dropped++;
 	else
-		fill(n, (unsigned)count, frame, len);
+		fill(n, (unsigned)count, h, from, pieces, len);
 	return true;
+}
+
+static bool deliver_frame(struct net *n, const uint8_t *frame, size_t len)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = { 0 };
+	struct iovec from = { (void *)(uintptr_t)frame, len };
+
+	if (n->features & FEATURE(GUEST_CSUM))
+		h.hdr.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+	return deliver(n, &h, &from, 1, len);
 }
 
 static void backlog_add(struct net *n, const uint8_t *frame, size_t len)
@@ -174,7 +192,7 @@ static void backlog_flush(struct net *n)
 	while (n->n_backlog && !n->rx_starved) {
 		const struct waiting *w = &n->backlog[n->backlog_head];
 
-		if (!deliver(n, w->frame, w->len))
+		if (!deliver_frame(n, w->frame, w->len))
 			return;
 		backlog_pop(n);
 	}
@@ -184,15 +202,94 @@ static void output(void *arg, const uint8_t *frame, size_t len)
 {
 	struct net *n = arg;
 
-	if (n->n_backlog || !deliver(n, frame, len))
+	if (n->n_backlog || !deliver_frame(n, frame, len))
 		backlog_add(n, frame, len);
+}
+
+/* For a guest that cannot do it: the checksum of a TCP segment, over a flat copy. */
+static bool deliver_summed(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *open,
+			   const struct iovec *from, unsigned pieces, size_t len)
+{
+	size_t done = 0;
+
+	for (unsigned i = 0; i < pieces; done += from[i++].iov_len)
+		memcpy(n->frame + done, from[i].iov_base, from[i].iov_len);
+	frame_finish(open, FEATURES, n->frame, len);
+	return deliver_frame(n, n->frame, len);
+}
+
+static bool tcp_output(void *arg, const struct segment *s, const uint8_t *headers,
+		       size_t header_bytes, const struct iovec *payload, unsigned pieces,
+		       uint16_t mss)
+{
+	struct net *n = arg;
+	struct virtio_net_hdr_mrg_rxbuf h = {
+		.hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+			 .csum_start = s->ipv6 ? 54 : 34,
+			 .csum_offset = 16 },
+	};
+	struct iovec from[3] = { { (void *)(uintptr_t)headers, header_bytes } };
+	size_t len = header_bytes;
+
+	if (n->n_backlog || n->rx_starved)
+		return false;
+	for (unsigned i = 0; i < pieces; i++) {
+		from[1 + i] = payload[i];
+		len += payload[i].iov_len;
+	}
+	if (!(n->features & FEATURE(GUEST_CSUM)))
+		return deliver_summed(n, &h, from, 1 + pieces, len);
+	if (mss) {
+		h.hdr.gso_type = s->ipv6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+		h.hdr.gso_size = htole16(mss);
+		h.hdr.hdr_len = htole16((uint16_t)header_bytes);
+	}
+	h.hdr.csum_start = htole16(h.hdr.csum_start);
+	h.hdr.csum_offset = htole16(h.hdr.csum_offset);
+	return deliver(n, &h, from, 1 + pieces, len);
 }
 
 /* --- from the guest --- */
 
-static bool refused(const struct net *n, size_t len)
+/* A checksum the guest has made itself came a long way, perhaps: from a tunnel, a container. */
+static bool checksum_good(struct net *n, const struct segment *s, const struct iovec *iov,
+			  unsigned segments)
 {
-	return stack_sockets(n->stack) >= LIMIT_NET_SOCKETS && frame_opens(n->frame, len);
+	size_t len = s->header_bytes - s->tcp_at + s->payload_bytes;
+	uint32_t sum;
+
+	iov_read(iov, segments, n->frame, s->tcp_at + len);
+	sum = (uint32_t)segment_pseudo_sum(s) + frame_sum(n->frame + s->tcp_at, len);
+	return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
+}
+
+/* 1: taken, 0: not for tcp.c, -1: bad */
+static int take_tcp(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
+		    const struct iovec *iov, unsigned segments, size_t len)
+{
+	uint8_t head[SEGMENT_HEADERS_MAX];
+	size_t have = iov_read(iov, segments, head, MIN(len, sizeof(head)));
+	struct segment s;
+	int r = segment_parse(head, have, len, &s);
+
+	if (r <= 0)
+		return r;
+	if (!(h->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !checksum_good(n, &s, iov, segments))
+		return -1;
+	segments = iov_slice(iov, segments, s.header_bytes, s.payload_bytes, n->payload);
+	return tcp_input(n->tcp, &s, n->payload, segments);
+}
+
+static int take_other(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
+		      const struct iovec *iov, unsigned segments, size_t len)
+{
+	iov_read(iov, segments, n->frame, len);
+	if (frame_finish(h, n->features, n->frame, len) < 0 ||
+	    (stack_sockets(n->stack) + tcp_connections(n->tcp) >= LIMIT_NET_SOCKETS &&
+	     frame_opens(n->frame, len)))
+		return -1;
+	stack_input(n->stack, n->frame, len);
+	return 1;
 }
 
 static void take_frame(struct net *n, const struct vq_chain *chain)
@@ -200,23 +297,25 @@ static void take_frame(struct net *n, const struct vq_chain *chain)
 	struct virtio_net_hdr_mrg_rxbuf h;
 	size_t len = chain->out_bytes - MIN(chain->out_bytes, (size_t)NET_HEADER_BYTES);
 	unsigned segments;
+	int r;
 
-	if (len < NET_FRAME_MIN || len > NET_FRAME_MAX) {
-		n->stats.dropped++;
+	n->stats.dropped++; /* so far */
+	if (len < NET_FRAME_MIN || len > NET_FRAME_MAX)
 		return;
-	}
 	iov_read(chain->iov, chain->n_out, &h, sizeof(h));
 	segments = iov_slice(chain->iov, chain->n_out, sizeof(h), len, chain->iov);
-	iov_read(chain->iov, segments, n->frame, len);
 	h.hdr.csum_start = le16toh(h.hdr.csum_start);
 	h.hdr.csum_offset = le16toh(h.hdr.csum_offset);
-	if (frame_finish(&h, n->features, n->frame, len) < 0 || refused(n, len)) {
-		n->stats.dropped++;
+	if (frame_check(&h, n->features) < 0)
 		return;
-	}
+	r = take_tcp(n, &h, chain->iov, segments, len);
+	if (r == 0)
+		r = take_other(n, &h, chain->iov, segments, len);
+	if (r < 0)
+		return;
+	n->stats.dropped--;
 	n->stats.frames_to_host++;
 	n->stats.bytes_to_host += len;
-	stack_input(n->stack, n->frame, len);
 }
 
 /* Works until the ring is empty or others need a turn (true). */
@@ -230,7 +329,7 @@ static bool tx_pump(struct net *n)
 	vq_ignore_kicks(vq);
 	while (budget--) {
 		struct vq_chain chain;
-		int r = vq_pop(vq, &chain, n->iov, ARRAY_SIZE(n->iov));
+		int r = vq_pop(vq, &chain, n->tx_iov, ARRAY_SIZE(n->tx_iov));
 
 		if (r < 0) {
 			device_fail(n, "transmit");
@@ -269,6 +368,11 @@ static void set_features(void *arg, uint64_t features)
 	struct net *n = arg;
 
 	n->features = features;
+	tcp_limit(n->tcp, &(struct tcp_limits) {
+				  .connections = LIMIT_NET_SOCKETS / 2,
+				  .segmentation4 = features & FEATURE(GUEST_TSO4),
+				  .segmentation6 = features & FEATURE(GUEST_TSO6),
+			  });
 }
 
 static void queue_start(void *arg, unsigned index, struct virtqueue *vq)
@@ -304,9 +408,12 @@ static void queue_kick(void *arg, unsigned index)
 
 static void detached(void *arg, int reason)
 {
+	struct net *n = arg;
+
 	(void)reason;
 	for (unsigned i = 0; i < QUEUE_COUNT; i++)
-		queue_stop(arg, i);
+		n->vq[i] = NULL;
+	tcp_reset_all(n->tcp);
 }
 
 const struct virtio_device_ops net_device_ops = {
@@ -331,6 +438,8 @@ bool net_run(struct net *n)
 	backlog_flush(n);
 	stack_serve(n->stack);
 	more = tx_pump(n);
+	if (!n->rx_starved)
+		more |= tcp_run(n->tcp);
 	stack_settle(n->stack);
 	if (n->vq[QUEUE_RX] && n->vq[QUEUE_RX]->broken)
 		device_fail(n, "receive");
@@ -342,7 +451,7 @@ bool net_run(struct net *n)
 void net_get_stats(const struct net *n, struct net_stats *ret)
 {
 	*ret = n->stats;
-	ret->sockets = stack_sockets(n->stack);
+	ret->sockets = stack_sockets(n->stack) + tcp_connections(n->tcp);
 }
 
 struct net *net_new(struct loop *loop, const struct net_plan *plan)
@@ -353,7 +462,8 @@ struct net *net_new(struct loop *loop, const struct net_plan *plan)
 		return NULL;
 	n->plan = *plan;
 	n->stack = stack_new(loop, plan, output, n);
-	return n->stack ? n : net_free(n);
+	n->tcp = tcp_new(loop, &n->plan, tcp_output, n);
+	return n->stack && n->tcp ? n : net_free(n);
 }
 
 struct net *net_free(struct net *n)
@@ -362,6 +472,7 @@ struct net *net_free(struct net *n)
 		return NULL;
 	while (n->n_backlog)
 		backlog_pop(n);
+	tcp_free(n->tcp);
 	stack_free(n->stack);
 	free(n);
 	return NULL;

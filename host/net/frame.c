@@ -9,9 +9,6 @@
 
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_IPV6 0x86ddu
-#define TCP_FLAGS      13u
-#define TCP_SYN        0x02u
-#define TCP_ACK        0x10u
 
 uint16_t frame_sum(const uint8_t *data, size_t len)
 {
@@ -72,18 +69,24 @@ static bool segmentation_allowed(uint8_t type, uint64_t features)
 	return false;
 }
 
-int frame_finish(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features, uint8_t *frame,
-		 size_t len)
+int frame_check(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features)
 {
 	bool partial = h->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 
 	if (!segmentation_allowed(h->hdr.gso_type, features) ||
-	    (h->hdr.gso_type != VIRTIO_NET_HDR_GSO_NONE && !partial))
+	    (h->hdr.gso_type != VIRTIO_NET_HDR_GSO_NONE && !partial) ||
+	    (partial && !(features >> VIRTIO_NET_F_CSUM & 1)))
 		return -EBADMSG;
-	if (!partial)
+	return 0;
+}
+
+int frame_finish(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features, uint8_t *frame,
+		 size_t len)
+{
+	if (frame_check(h, features) < 0)
+		return -EBADMSG;
+	if (!(h->hdr.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
 		return 0;
-	if (!(features >> VIRTIO_NET_F_CSUM & 1))
-		return -EBADMSG;
 	return finish_checksum(frame, len, h->hdr.csum_start, h->hdr.csum_offset);
 }
 
@@ -108,5 +111,5 @@ bool frame_opens(const uint8_t *frame, size_t len)
 	}
 	if (proto != IPPROTO_TCP)
 		return true;
-	return len > at + TCP_FLAGS && (frame[at + TCP_FLAGS] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return len > at + 13 && (frame[at + 13] & 0x12) == 0x02; /* SYN without ACK */
 }

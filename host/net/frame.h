@@ -21,6 +21,9 @@ struct virtio_net_hdr_mrg_rxbuf;
 int frame_finish(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features, uint8_t *frame,
 		 size_t len);
 
+/* As above without a checksum: the header is one the guest may send. */
+int frame_check(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features);
+
 /* The frame would open a connection or a flow of datagrams: TCP with SYN alone, or UDP or ICMP. */
 bool frame_opens(const uint8_t *frame, size_t len);
 
