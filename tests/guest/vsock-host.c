@@ -169,6 +169,31 @@ static void show_console(void)
 		perror("tail");
 }
 
+/* A kernel or a relay that ends early is told apart from a guest that does not come up. */
+static void wait_for_guest(uint64_t deadline_ms)
+{
+	while (fd_wait(vm.up[0], POLLIN, MIN(now_ms() + 100, deadline_ms)) < 0) {
+		const char *what = NULL;
+		int status = 0;
+
+		if (waitpid(vm.kernel, &status, WNOHANG) == vm.kernel) {
+			what = "the kernel ended";
+			vm.kernel = 0;
+		} else if (waitpid(vm.relay, &status, WNOHANG) == vm.relay) {
+			what = "the relay ended";
+			vm.relay = 0;
+		} else if (now_ms() >= deadline_ms) {
+			what = "the guest did not come up";
+		}
+		if (!what)
+			continue;
+		show_console();
+		fprintf(stderr, "vsock-host: %s, wait status 0x%x\n", what, status);
+		errno = ETIMEDOUT;
+		die("waiting for the guest");
+	}
+}
+
 static void boot(const char *kernel, const char *relay, const char *initrd, char **extra)
 {
 	int sp[2], dirfd, fds[3];
@@ -190,11 +215,9 @@ static void boot(const char *kernel, const char *relay, const char *initrd, char
 	close(dirfd);
 	pthread_create(&vm.echo, NULL, echo_thread, NULL);
 	start_kernel(kernel, initrd);
-	if (fd_wait(vm.up[0], POLLIN, now_ms() + 30000) < 0 || read(vm.up[0], &b, 1) != 1) {
-		show_console();
-		errno = ETIMEDOUT;
-		die("waiting for the guest");
-	}
+	wait_for_guest(now_ms() + 30000);
+	if (read(vm.up[0], &b, 1) != 1)
+		die("reading the guest's greeting");
 }
 
 static int wait_exit(pid_t pid, unsigned timeout_ms)
