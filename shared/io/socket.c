@@ -79,7 +79,7 @@ int vsock_listen(uint32_t port, uint32_t *ret_port)
 	};
 	socklen_t len = sizeof(sa);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 128) < 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
 		return -errno;
 	if (ret_port)
