@@ -14,6 +14,7 @@
 #define LIMIT_MANIFEST_BYTES	 (8u << 20) /* a distribution list */
 #define LIMIT_VSOCK_CONNECTIONS	 16384u	    /* streams between one guest and its host */
 #define LIMIT_NET_SOCKETS	 16384u	    /* host sockets for connections of one guest */
+#define LIMIT_HOSTS_BYTES	 (1u << 20) /* the host's hosts file, when it is copied */
 #define LIMIT_CONSOLE_LOG_BYTES	 (4u << 20) /* kernel console kept per VM */
 
 #endif

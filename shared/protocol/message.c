@@ -52,13 +52,16 @@ static const struct field msg_status_fields[] = {
 	STR(msg_status, default_distro), STR(msg_status, vm_state),
 	STR(msg_status, remarks),	 U32(msg_status, default_version),
 	U64(msg_status, memory_bytes),	 U64(msg_status, processors),
-	U64(msg_status, vm_uptime_ms),
+	U64(msg_status, vm_uptime_ms),	 STR(msg_status, networking_mode),
+	STR(msg_status, guest_address),	 STR(msg_status, guest_address6),
+	STR(msg_status, gateway),	 STR(msg_status, nameserver),
+	STRV(msg_status, ports),	 STRV(msg_status, conflicts),
 };
 static const struct field msg_launch_fields[] = {
 	STR(msg_launch, distro), STR(msg_launch, distro_id), STR(msg_launch, user),
 	STR(msg_launch, cwd),	 STRV(msg_launch, argv),     STRV(msg_launch, env),
 	U32(msg_launch, shell),	 U32(msg_launch, flags),     U32(msg_launch, rows),
-	U32(msg_launch, cols),
+	U32(msg_launch, cols),	 STRV(msg_launch, proxy),
 };
 static const struct field msg_launched_fields[] = {
 	STR(msg_launched, relay_socket),
@@ -98,7 +101,7 @@ static const struct field msg_distro_exited_fields[] = {
 static const struct field msg_distro_config_fields[] = {
 	STR(msg_distro_config, name),	  STR(msg_distro_config, hostname),
 	STR(msg_distro_config, domain),	  STR(msg_distro_config, timezone),
-	U32(msg_distro_config, default_uid),
+	U32(msg_distro_config, default_uid), STR(msg_distro_config, hosts),
 };
 static const struct field msg_distro_ready_fields[] = {
 	STR(msg_distro_ready, flavor),

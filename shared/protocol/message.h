@@ -133,6 +133,9 @@ struct msg_status {
 	const char *release, *kernel, *kernel_path, *engine, *default_distro, *vm_state, *remarks;
 	uint32_t default_version;
 	uint64_t memory_bytes, processors, vm_uptime_ms;
+	/* of the VM that is not off */
+	const char *networking_mode, *guest_address, *guest_address6, *gateway, *nameserver;
+	struct strv ports, conflicts; /* "127.0.0.1:8080"; one sentence each */
 };
 struct msg_launch {
 	const char *distro, *distro_id, *user, *cwd;
@@ -140,6 +143,7 @@ struct msg_launch {
 	uint32_t shell; /* enum shell_mode */
 	uint32_t flags; /* SESSION_* */
 	uint32_t rows, cols;
+	struct strv proxy; /* http_proxy and the like, as "NAME=value": the service decides */
 };
 struct msg_launched {
 	const char *relay_socket; /* path: connect, send struct relay_connect, one per stream */
@@ -179,6 +183,7 @@ struct msg_distro_exited {
 struct msg_distro_config {
 	const char *name, *hostname, *domain, *timezone;
 	uint32_t default_uid;
+	const char *hosts; /* more lines for /etc/hosts */
 };
 struct msg_distro_ready {
 	const char *flavor, *os_version; /* of /etc/os-release, "" if absent or invalid */
