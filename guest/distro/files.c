@@ -36,7 +36,7 @@ int file_update(const char *path, const char *text)
 	return file_write(path, text);
 }
 
-char *hosts_text(const char *hostname, const char *domain)
+char *hosts_text(const char *hostname, const char *domain, const char *more)
 {
 	if (!domain[0])
 		domain = "localdomain";
@@ -48,6 +48,7 @@ char *hosts_text(const char *hostname, const char *domain)
 		"# generateHosts = false\n"
 		"127.0.0.1\tlocalhost\n"
 		"127.0.1.1\t%s.%s\t%s\n"
+		"%s"
 		"\n"
 		"# The following lines are desirable for IPv6 capable hosts\n"
 		"::1     ip6-localhost ip6-loopback\n"
@@ -55,7 +56,7 @@ char *hosts_text(const char *hostname, const char *domain)
 		"ff00::0 ip6-mcastprefix\n"
 		"ff02::1 ip6-allnodes\n"
 		"ff02::2 ip6-allrouters\n",
-		hostname, domain, hostname);
+		hostname, domain, hostname, more);
 }
 
 /* A zone name is a relative path without surprises: "Europe/Berlin", "UTC". */

@@ -7,8 +7,8 @@
 /* Writes only when the content differs: an unchanged start leaves the disk alone. 0 or -errno. */
 int file_update(const char *path, const char *text);
 
-/* The text of /etc/hosts; allocated. @domain "": localdomain. */
-char *hosts_text(const char *hostname, const char *domain);
+/* The text of /etc/hosts; allocated. @domain "": localdomain. @more: whole lines of the host's. */
+char *hosts_text(const char *hostname, const char *domain, const char *more);
 
 /* Points /etc/localtime at the zone, if the distribution has it, and names it in /etc/timezone. */
 void timezone_apply(const char *zone);

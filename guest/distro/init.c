@@ -137,17 +137,17 @@ static void mount_fstab(struct init *init)
 		warn(init, "Processing /etc/fstab with mount -a failed.");
 }
 
-static void set_hostname(struct init *init, const char *host, const char *domain)
+static void set_hostname(struct init *init, const struct msg_distro_config *m)
 {
 	auto_free char *line = NULL, *hosts = NULL;
-	const char *wanted = init->settings->hostname[0] ? init->settings->hostname : host;
+	const char *wanted = init->settings->hostname[0] ? init->settings->hostname : m->hostname;
 	int r;
 
 	hostname_clean(wanted, init->hostname);
 	if (sethostname(init->hostname, strlen(init->hostname)) < 0)
 		log_warn("cannot set the host name: %s", strerror(errno));
 	line = str_printf("%s\n", init->hostname);
-	hosts = hosts_text(init->hostname, domain);
+	hosts = hosts_text(init->hostname, m->domain, m->hosts);
 	mkdir("/etc", 0755);
 	r = file_update("/etc/hostname", line);
 	if (r < 0)
@@ -155,6 +155,15 @@ static void set_hostname(struct init *init, const char *host, const char *domain
 	r = init->settings->generate_hosts ? file_update("/etc/hosts", hosts) : 0;
 	if (r < 0)
 		log_warn("cannot write /etc/hosts: %s", strerror(-r));
+}
+
+/* Programs that are this one under another name. What a distribution has of its own stays. */
+static void applet_links(void)
+{
+	struct stat st;
+
+	if (lstat("/bin/wslinfo", &st) < 0 && errno == ENOENT && symlink("/init", "/bin/wslinfo") < 0)
+		log_debug("cannot make /bin/wslinfo: %s", strerror(errno));
 }
 
 static void run_boot_command(struct init *init)
@@ -189,7 +198,8 @@ static void configure(struct init *init, const struct msg_distro_config *m)
 	for (size_t i = 0; i < init->warnings->n; i++)
 		warn(init, init->warnings->text[i]);
 	mount_fstab(init);
-	set_hostname(init, m->hostname, m->domain);
+	set_hostname(init, m);
+	applet_links();
 	if (init->settings->use_timezone)
 		timezone_apply(m->timezone);
 	resolv_conf_apply(init->settings->automount_root, init->settings->generate_resolv_conf);

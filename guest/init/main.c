@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "applets/applets.h"
 #include "boot/mini-init.h"
 #include "common/util.h"
 #include "distro/init.h"
@@ -13,7 +14,7 @@ static const struct applet {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } applets[] = {
-	{ NULL, NULL }, /* none yet */
+	{ "wslinfo", wslinfo_main },
 };
 
 static const char *base_name(const char *path)
