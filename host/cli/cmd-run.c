@@ -87,7 +87,7 @@ static int launch(struct client *client, const struct invocation *inv,
 		  const struct command_line *line, uint32_t flags, struct msg_launched *ret,
 		  struct err *err)
 {
-	struct environment env;
+	struct environment env, proxy;
 	struct msg_launch m = {
 		.distro = inv->distro ? inv->distro : "",
 		.distro_id = inv->distro_id,
@@ -113,9 +113,12 @@ static int launch(struct client *client, const struct invocation *inv,
 						   : 0,
 		      &m.rows, &m.cols);
 	environment_init(&env);
+	environment_proxy(&proxy);
 	m.env.list = env.list;
+	m.proxy.list = proxy.list;
 	r = client_call(client, &call, err);
 	environment_done(&env);
+	environment_done(&proxy);
 	return r;
 }
 

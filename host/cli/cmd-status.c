@@ -25,6 +25,19 @@ static int get_status(struct cli *cli, struct msg_status *ret, struct err *err)
 	return r < 0 ? r : client_call(client, &call, err);
 }
 
+static void json_list(const char *name, const struct strv *v)
+{
+	const char *comma = "";
+
+	printf(", \"%s\": [", name);
+	strv_foreach (s, v) {
+		fputs(comma, stdout);
+		json_string(stdout, s);
+		comma = ", ";
+	}
+	putchar(']');
+}
+
 static void status_json(const struct msg_status *s)
 {
 	const struct {
@@ -37,6 +50,11 @@ static void status_json(const struct msg_status *s)
 		{ "kernelPath", s->kernel_path },
 		{ "vmState", s->vm_state },
 		{ "remarks", s->remarks },
+		{ "networkingMode", s->networking_mode },
+		{ "guestAddress", s->guest_address },
+		{ "guestAddress6", s->guest_address6 },
+		{ "gateway", s->gateway },
+		{ "nameserver", s->nameserver },
 	};
 
 	printf("{\"defaultVersion\": %u", s->default_version);
@@ -44,9 +62,26 @@ static void status_json(const struct msg_status *s)
 		printf(", \"%s\": ", rows[i].name);
 		json_string(stdout, rows[i].text);
 	}
+	json_list("forwardedPorts", &s->ports);
+	json_list("portConflicts", &s->conflicts);
 	printf(", \"memoryBytes\": %llu, \"processors\": %llu, \"vmUptimeMs\": %llu}\n",
 	       (unsigned long long)s->memory_bytes, (unsigned long long)s->processors,
 	       (unsigned long long)s->vm_uptime_ms);
+}
+
+static void network_text(const struct msg_status *s)
+{
+	if (s->networking_mode[0])
+		printf("Networking Mode: %s\n", s->networking_mode);
+	if (s->guest_address[0])
+		printf("Guest Address: %s%s%s, gateway %s\n", s->guest_address,
+		       s->guest_address6[0] ? ", " : "", s->guest_address6, s->gateway);
+	if (s->nameserver[0])
+		printf("Name Server: %s\n", s->nameserver);
+	strv_foreach (port, &s->ports)
+		printf("Forwarded Port: %s\n", port);
+	strv_foreach (line, &s->conflicts)
+		printf("%s\n", line);
 }
 
 static void status_text(const struct msg_status *s)
@@ -67,6 +102,7 @@ static void status_text(const struct msg_status *s)
 		       format_size(memory, sizeof(memory), s->memory_bytes));
 	if (s->vm_state[0])
 		putchar('\n');
+	network_text(s);
 	if (s->remarks[0])
 		printf("%s%s", s->remarks, str_endswith(s->remarks, "\n") ? "" : "\n");
 }

@@ -81,6 +81,19 @@ void environment_init(struct environment *env)
 		add(env, "COLORTERM", 9, getenv("COLORTERM"));
 }
 
+void environment_proxy(struct environment *env)
+{
+	static const char *const names[] = { "http_proxy", "HTTP_PROXY",  "https_proxy",
+					     "HTTPS_PROXY", "no_proxy", "NO_PROXY" };
+
+	*env = (struct environment) { .list = calloc(1, sizeof(*env->list)) };
+	if (!env->list)
+		abort();
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (getenv(names[i]))
+			add(env, names[i], strlen(names[i]), getenv(names[i]));
+}
+
 void environment_done(struct environment *env)
 {
 	for (size_t i = 0; i < env->n; i++)

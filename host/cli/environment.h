@@ -13,6 +13,8 @@ struct environment {
 };
 
 void environment_init(struct environment *env);
+/* The proxy variables of this process, for the service to choose from (autoProxy). */
+void environment_proxy(struct environment *env);
 void environment_done(struct environment *env);
 
 #endif

@@ -17,6 +17,9 @@
 #include "config/paths.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "service/machine-config.h"
+#include "service/machine-net.h"
+#include "service/proxy.h"
 #include "service/service.h"
 #include "service/status.h"
 #include "vm/vm.h"
@@ -145,6 +148,46 @@ void client_session_lost(struct client *c, const struct err *why)
 	channel_result(c->channel, c->seq, &full);
 }
 
+static void warn_once(struct client *c, const char *text)
+{
+	struct service *s = c->service;
+
+	if (s->proxy_warning && streq(s->proxy_warning, text))
+		return;
+	free(s->proxy_warning);
+	s->proxy_warning = str_dup(text);
+	client_warn(c, text);
+}
+
+/* The session's environment, with the proxy variables it gets behind what it has. */
+static void start_session(struct client *c, struct instance *i)
+{
+	const struct machine_net *net = machine_network(c->service->machine);
+	auto_free char *hostname = host_name();
+	struct msg_launch launch = c->launch;
+	auto_free const char **list = NULL;
+	struct machine_net_texts texts;
+	struct proxy_vars proxy = { .n = 0 };
+	size_t n = 0;
+
+	machine_net_describe(net, &texts);
+	if (net->auto_proxy)
+		proxy_choose(&proxy, &c->launch.proxy, &c->launch.env,
+			     &(struct proxy_place) { .hostname = hostname, .gateway = texts.gateway4 });
+	if (proxy.warning)
+		warn_once(c, proxy.warning);
+	list = calloc(c->launch.env.n + proxy.n + 1, sizeof(*list));
+	if (list) {
+		strv_foreach (s, &c->launch.env)
+			list[n++] = s;
+		for (size_t v = 0; v < proxy.n; v++)
+			list[n++] = proxy.vars[v];
+		launch.env = (struct strv) { .list = list };
+	}
+	session_create(i, c, &launch);
+	proxy_vars_done(&proxy);
+}
+
 static void instance_up(struct waiter *w, const struct err *err)
 {
 	struct client *c = container_of(w, struct client, wait);
@@ -167,7 +210,7 @@ static void instance_up(struct waiter *w, const struct err *err)
 		waiter_add(&i->oobe_waiters, w);
 		return;
 	}
-	session_create(i, c, &c->launch);
+	start_session(c, i);
 }
 
 /* The request outlives its receive buffer: a copy is encoded and decoded again. */

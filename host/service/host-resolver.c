@@ -74,6 +74,40 @@ void host_resolver_read(struct host_resolver *ret, const char *path)
 		take_line(ret, line);
 }
 
+static bool is_stub(const char *server)
+{
+	return str_after(server, "127.") && !streq(server, "127.0.0.1");
+}
+
+static void take_servers(struct host_resolver *r, const struct host_resolver *from, const char *gateway,
+			 bool ipv6)
+{
+	clear(r->nameservers);
+	for (char *const *s = from->nameservers; *s; s++) {
+		if (streq(*s, "127.0.0.1") || streq(*s, "::1"))
+			add(r->nameservers, HOST_MAX_SERVERS, gateway);
+		else if (!is_stub(*s) && (ipv6 || !strchr(*s, ':')))
+			add(r->nameservers, HOST_MAX_SERVERS, *s);
+	}
+}
+
+void host_resolver_for_guest(struct host_resolver *r, const char *upstream_path, const char *gateway,
+			     bool ipv6)
+{
+	struct host_resolver from = { 0 };
+	bool stub = false;
+
+	for (char *const *s = r->nameservers; *s; s++)
+		stub |= is_stub(*s);
+	if (stub)
+		host_resolver_read(&from, upstream_path);
+	if (!stub || !from.nameservers[0])
+		for (unsigned i = 0; r->nameservers[i]; i++)
+			add(from.nameservers, HOST_MAX_SERVERS, r->nameservers[i]);
+	take_servers(r, &from, gateway, ipv6);
+	host_resolver_done(&from);
+}
+
 void host_resolver_done(struct host_resolver *r)
 {
 	clear(r->nameservers);

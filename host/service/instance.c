@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "io/loop.h"
 #include "service/machine-config.h"
+#include "service/machine-net.h"
 #include "vm/vm.h"
 
 #define STOP_TIMEOUT_MS  4000
@@ -492,10 +493,24 @@ static void on_close(struct channel *c, int reason, void *arg)
 
 static const struct channel_ops init_ops = { on_message, on_close };
 
+/* Without the DNS tunnel the guest cannot ask for the host's own names: it gets a copy. */
+static char *hosts_for(struct instance *i)
+{
+	bool large;
+	char *text;
+
+	if (!machine_net_copies_hosts(machine_network(i->service->machine)))
+		return str_dup("");
+	text = host_hosts("/etc/hosts", &large);
+	if (large)
+		waiters_warn(i->waiters, "The host's /etc/hosts is too large to be copied to the distribution.");
+	return text;
+}
+
 void instance_hello(struct service *s, struct channel *c, const struct msg_hello *hello)
 {
 	struct instance *i = hello->role == ROLE_DISTRO_INIT ? find_number(s, hello->id) : NULL;
-	auto_free char *hostname = NULL, *domain = NULL, *timezone = NULL;
+	auto_free char *hostname = NULL, *domain = NULL, *timezone = NULL, *hosts = NULL;
 	struct msg_distro_config config;
 
 	if (!i || i->state != INSTANCE_LAUNCHING || i->channel) {
@@ -507,12 +522,14 @@ void instance_hello(struct service *s, struct channel *c, const struct msg_hello
 	hostname = host_name();
 	domain = host_domain();
 	timezone = host_timezone();
+	hosts = hosts_for(i);
 	config = (struct msg_distro_config) {
 		.name = i->record.name,
 		.hostname = hostname,
 		.domain = domain,
 		.timezone = timezone,
 		.default_uid = i->record.default_uid,
+		.hosts = hosts,
 	};
 	i->channel = c;
 	i->hello_us = now_us();

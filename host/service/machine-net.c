@@ -2,12 +2,16 @@
 #include "service/machine-net.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "io/channel.h"
 #include "service/host-resolver.h"
+
+#define RESOLV_CONF   "/etc/resolv.conf"
+#define UPSTREAM_CONF "/run/systemd/resolve/resolv.conf" /* behind a stub on loopback */
 
 static const char *const mode_names[] = {
 	[NETWORKING_NONE] = "None",         [NETWORKING_NAT] = "Nat",
@@ -58,7 +62,15 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 		.dns_tunneling = st->dns_tunneling,
 		.dns_address = st->dns_tunneling_address,
 		.localhost_forwarding = st->localhost_forwarding,
+		.auto_proxy = st->auto_proxy,
 	};
+	port_set_parse(&ret->ignored, st->ignored_ports, warn, arg);
+	if (st->dns_tunneling && ntohl(st->dns_tunneling_address) >> 24 == 127) {
+		warn("experimental.dnsTunnelingIpAddress must not be a loopback address: DNS tunneling is "
+		     "off.",
+		     arg);
+		ret->dns_tunneling = false;
+	}
 	if (ret->mode == NETWORKING_NONE)
 		return;
 	if (!net_plan_probe(&ret->plan, st->mac_address))
@@ -69,43 +81,79 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 	net_plan_format(&ret->plan, ret->text);
 }
 
-void machine_net_send(const struct machine_net *n, struct channel *gns)
+const char *machine_net_mode(const struct machine_net *n)
+{
+	return n->mode == NETWORKING_NONE ? "none" : "nat";
+}
+
+bool machine_net_copies_hosts(const struct machine_net *n)
+{
+	return n->mode != NETWORKING_NONE && !n->dns_tunneling;
+}
+
+void machine_net_describe(const struct machine_net *n, struct machine_net_texts *ret)
 {
 	const struct net_plan *p = &n->plan;
-	char address4[INET_ADDRSTRLEN], gateway4[INET_ADDRSTRLEN];
-	char address6[INET6_ADDRSTRLEN] = "", gateway6[INET6_ADDRSTRLEN] = "";
-	char tunnel[INET_ADDRSTRLEN];
-	struct host_resolver host = { 0 };
-	const char *own[2] = { NULL, NULL };
-	struct msg_net_config m = { .mode = "none",
-				    .interface = "",
-				    .address4 = "",
-				    .gateway4 = "",
-				    .address6 = "",
-				    .gateway6 = "",
-				    .dns_address = "" };
 
+	*ret = (struct machine_net_texts) { .address4 = "" };
+	if (n->mode == NETWORKING_NONE)
+		return;
+	inet_ntop(AF_INET, &p->guest, ret->address4, sizeof(ret->address4));
+	inet_ntop(AF_INET, &p->gateway, ret->gateway4, sizeof(ret->gateway4));
+	if (p->ipv6)
+		inet_ntop(AF_INET6, &p->guest6, ret->address6, sizeof(ret->address6));
+	if (p->ipv6_route)
+		inet_ntop(AF_INET6, &p->gateway6, ret->gateway6, sizeof(ret->gateway6));
+	if (n->dns_tunneling)
+		inet_ntop(AF_INET, &n->dns_address, ret->tunnel, sizeof(ret->tunnel));
+}
+
+/* --- the host's resolv.conf --- */
+
+static void resolv_conf_stat(struct stat *ret)
+{
+	if (stat(RESOLV_CONF, ret) < 0)
+		memset(ret, 0, sizeof(*ret));
+}
+
+bool machine_net_stale(const struct machine_net *n)
+{
+	struct stat now;
+
+	resolv_conf_stat(&now);
+	return now.st_dev != n->resolv_conf.st_dev || now.st_ino != n->resolv_conf.st_ino ||
+	       now.st_size != n->resolv_conf.st_size ||
+	       now.st_mtim.tv_sec != n->resolv_conf.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != n->resolv_conf.st_mtim.tv_nsec;
+}
+
+void machine_net_send(struct machine_net *n, struct channel *gns)
+{
+	struct host_resolver host = { 0 };
+	struct machine_net_texts t;
+	const char *own[2] = { t.tunnel, NULL };
+	struct msg_net_config m = {
+		.mode = machine_net_mode(n),
+		.interface = n->mode == NETWORKING_NONE ? "" : "eth0",
+		.address4 = t.address4,
+		.gateway4 = t.gateway4,
+		.address6 = t.address6,
+		.gateway6 = t.gateway6,
+		.dns_address = t.tunnel,
+	};
+
+	machine_net_describe(n, &t);
 	if (n->mode != NETWORKING_NONE) {
-		host_resolver_read(&host, "/etc/resolv.conf");
+		resolv_conf_stat(&n->resolv_conf); /* before it is read: a change meanwhile shows later */
+		host_resolver_read(&host, RESOLV_CONF);
+		if (!n->dns_tunneling)
+			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4, n->plan.ipv6_route);
 		m.search.list = (const char *const *)host.search;
-		m.nameservers.list = (const char *const *)host.nameservers;
+		m.nameservers.list = n->dns_tunneling ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;
-		if (n->dns_tunneling) {
-			own[0] = m.dns_address = inet_ntop(AF_INET, &n->dns_address, tunnel, sizeof(tunnel));
-			m.nameservers.list = own;
-		}
-		m.mode = "nat";
-		m.interface = "eth0";
-		m.address4 = inet_ntop(AF_INET, &p->guest, address4, sizeof(address4));
-		m.gateway4 = inet_ntop(AF_INET, &p->gateway, gateway4, sizeof(gateway4));
 		m.prefix4 = NET_PREFIX4;
-		m.mtu = p->mtu;
-		if (p->ipv6) {
-			m.address6 = inet_ntop(AF_INET6, &p->guest6, address6, sizeof(address6));
-			m.prefix6 = NET_PREFIX6;
-		}
-		if (p->ipv6_route)
-			m.gateway6 = inet_ntop(AF_INET6, &p->gateway6, gateway6, sizeof(gateway6));
+		m.prefix6 = n->plan.ipv6 ? NET_PREFIX6 : 0;
+		m.mtu = n->plan.mtu;
 	}
 	channel_send(gns, MSG_NET_CONFIG, channel_next_seq(gns), &m);
 	host_resolver_done(&host);

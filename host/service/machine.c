@@ -27,6 +27,7 @@
 #include "vm/vm.h"
 
 #define POWER_OFF_TIMEOUT_MS 6000
+#define NAMES_MS	     1000 /* how often the host's resolv.conf is looked at */
 
 struct machine {
 	struct service *service;
@@ -38,8 +39,9 @@ struct machine {
 	struct settings settings;
 	bool have_settings, forced;
 	struct waiter *waiters, *stop_waiters;
-	struct timer *boot, *idle, *stop;
+	struct timer *boot, *idle, *stop, *names;
 	char *swap_path, *console_log;
+	char id[40]; /* of the VM, new with every start */
 	int lock_fd;
 	uint64_t start_us, engine_us, running_us, kernel_us;
 };
@@ -51,6 +53,11 @@ struct link {
 };
 
 static void machine_start(struct machine *m);
+
+const struct machine_net *machine_network(const struct machine *m)
+{
+	return &m->net;
+}
 
 enum machine_state machine_state(const struct machine *m)
 {
@@ -228,12 +235,26 @@ static void on_gns_close(struct channel *c, int reason, void *arg)
 
 static const struct channel_ops gns_ops = { on_gns_message, on_gns_close };
 
+/* Polled: resolv.conf is a link into other directories on some hosts, a mount on others, replaced or
+ * rewritten by many programs, and inotify would have to know them all. */
+static void look_at_names(struct timer *t, void *arg)
+{
+	struct machine *m = arg;
+
+	if (!m->gns)
+		return;
+	if (machine_net_stale(&m->net))
+		machine_net_send(&m->net, m->gns);
+	timer_set(t, NAMES_MS);
+}
+
 static void gns_hello(struct machine *m, struct channel *c)
 {
 	channel_free(m->gns);
 	m->gns = c;
 	channel_set_owner(c, &gns_ops, m);
 	machine_net_send(&m->net, c);
+	timer_set(m->names, NAMES_MS);
 }
 
 static void on_link_message(struct channel *c, struct channel_message *cm, void *arg)
@@ -360,17 +381,25 @@ static int check_file(const char *path, const char *what, struct err *err)
 	return -err->errnum;
 }
 
+/* What wslinfo tells in the guest, before the user's own words: the first one counts. */
+static char *guest_words(const struct machine *m)
+{
+	return str_printf("lxss.network=%s lxss.vm=%s %s", machine_net_mode(&m->net), m->id,
+			  m->settings.kernel_command_line);
+}
+
 static int start_vm(struct machine *m, struct err *err)
 {
 	const struct settings *st = &m->settings;
 	auto_free char *kernel = st->kernel ? str_dup(st->kernel) : path_helper("linux");
 	auto_free char *initramfs = path_helper("initramfs.cpio");
 	auto_free char *relay = path_helper("wslrelay");
+	auto_free char *append = guest_words(m);
 	struct vm_config cfg = {
 		.kernel = kernel,
 		.initramfs = initramfs,
 		.relay = relay,
-		.append = st->kernel_command_line,
+		.append = append,
 		.swap = m->swap_path,
 		.console_log = m->console_log,
 		.cache_dir = m->service->cache,
@@ -400,6 +429,17 @@ static void choose_console_log(struct machine *m)
 				 str_printf("%s/console.log", m->service->state);
 }
 
+static void choose_id(struct machine *m)
+{
+	auto_free char *text = NULL;
+
+	m->id[0] = '\0';
+	if (read_file_at(AT_FDCWD, "/proc/sys/kernel/random/uuid", 64, &text, NULL) < 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	str_format(m->id, sizeof(m->id), "%s", text);
+}
+
 static void machine_start(struct machine *m)
 {
 	struct err err = ERR_INIT;
@@ -413,6 +453,7 @@ static void machine_start(struct machine *m)
 	choose_console_log(m);
 	prepare_swap(m);
 	machine_net_choose(&m->net, &m->settings, warn_waiters, m);
+	choose_id(m);
 	m->state = MACHINE_STARTING;
 	if (start_vm(m, &err) < 0) {
 		err_context(&err, "CreateVm");
@@ -515,7 +556,8 @@ struct machine *machine_new(struct service *s, int lock_fd)
 	m->boot = loop_timer(s->loop, boot_timed_out, m);
 	m->idle = loop_timer(s->loop, idle_expired, m);
 	m->stop = loop_timer(s->loop, stop_timed_out, m);
-	return m->boot && m->idle && m->stop ? m : machine_free(m);
+	m->names = loop_timer(s->loop, look_at_names, m);
+	return m->boot && m->idle && m->stop && m->names ? m : machine_free(m);
 }
 
 struct machine *machine_free(struct machine *m)
@@ -532,6 +574,7 @@ struct machine *machine_free(struct machine *m)
 	timer_free(m->boot);
 	timer_free(m->idle);
 	timer_free(m->stop);
+	timer_free(m->names);
 	free(m->swap_path);
 	free(m->console_log);
 	free(m);

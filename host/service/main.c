@@ -232,6 +232,7 @@ static void tear_down(struct service *s)
 	free(s->cache);
 	free(s->state);
 	free(s->kernel_release);
+	free(s->proxy_warning);
 }
 
 /* A client that waits in the backlog is told why there is no service for it. */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "common/log.h"
 #include "config/paths.h"
 #include "io/loop.h"
+#include "service/machine-net.h"
 #include "service/port-owner.h"
 #include "service/service.h"
 #include "vm/spawn.h"
@@ -22,7 +22,7 @@
 
 struct port {
 	struct port *next;
-	unsigned family, number;
+	unsigned family, protocol, number;
 	char *problem; /* NULL: forwarded */
 };
 
@@ -111,7 +111,7 @@ void network_dns_stream(struct network *n, int stream)
 
 /* --- ports --- */
 
-static int listen_loopback(unsigned family, unsigned port)
+static int open_loopback(unsigned family, unsigned protocol, unsigned port)
 {
 	struct sockaddr_in four = {
 		.sin_family = AF_INET,
@@ -123,50 +123,69 @@ static int listen_loopback(unsigned family, unsigned port)
 		.sin6_port = htons((uint16_t)port),
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
 	};
+	bool tcp = protocol == IPPROTO_TCP;
 	auto_close int fd = socket(family == 6 ? AF_INET6 : AF_INET,
-				   SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+				   (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int one = 1;
 
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* accepted sockets inherit it */
+	if (tcp) { /* with UDP, SO_REUSEADDR would share a port with whoever has it */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited on accept */
+	}
 	if (family == 6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, family == 6 ? (void *)&six : (void *)&four, family == 6 ? sizeof(six) : sizeof(four)) < 0 ||
-	    listen(fd, SOMAXCONN) < 0)
+	if (bind(fd, family == 6 ? (void *)&six : (void *)&four,
+		 family == 6 ? sizeof(six) : sizeof(four)) < 0 ||
+	    (tcp && listen(fd, SOMAXCONN) < 0))
 		return -errno;
 	return take_fd(&fd);
 }
 
-static char *describe_problem(unsigned family, unsigned port, int error)
+static char *describe_problem(const struct msg_port *m, int error)
 {
 	auto_free char *owner = NULL;
 
 	if (error != EADDRINUSE)
 		return error == EACCES ? str_dup("ports below 1024 need root") : str_dup(strerror(error));
-	owner = port_owner(family, port);
+	owner = port_owner(m->family, m->protocol, m->port);
 	return str_printf("in use on the host by %s", owner);
+}
+
+static bool is_port(const struct msg_port *m)
+{
+	return (m->family == 4 || m->family == 6) && m->port >= 1 && m->port <= 65535 &&
+	       (m->protocol == IPPROTO_TCP || m->protocol == IPPROTO_UDP);
+}
+
+static bool is_same(const struct port *p, const struct msg_port *m)
+{
+	return p->family == m->family && p->protocol == m->protocol && p->number == m->port;
 }
 
 static void port_opened(struct network *n, const struct msg_port *m)
 {
 	struct vm *vm = machine_vm(n->service->machine);
-	struct port *p = n->n_ports < MAX_PORTS ? calloc(1, sizeof(*p)) : NULL;
 	auto_close int fd = -1;
+	struct port *p;
 	int r;
 
-	if (!p || !vm || (m->family != 4 && m->family != 6) || m->port == 0 || m->port > 65535) {
-		free(p);
+	if (!vm || !is_port(m) || port_set_has(&machine_network(n->service->machine)->ignored, m->port))
 		return;
-	}
-	p->family = m->family;
-	p->number = m->port;
-	fd = listen_loopback(m->family, m->port);
+	for (p = n->ports; p; p = p->next)
+		if (is_same(p, m))
+			return;
+	p = n->n_ports < MAX_PORTS ? calloc(1, sizeof(*p)) : NULL;
+	if (!p)
+		return;
+	*p = (struct port) { .family = m->family, .protocol = m->protocol, .number = m->port };
+	fd = open_loopback(m->family, m->protocol, m->port);
 	r = fd < 0 ? fd : vm_forward(vm, m, fd);
 	if (r < 0) {
-		p->problem = describe_problem(m->family, m->port, -r);
-		log_warn("port %u (IPv%u) of the guest is not forwarded: %s", m->port, m->family, p->problem);
+		p->problem = describe_problem(m, -r);
+		log_warn("port %u (%s, IPv%u) of the guest is not forwarded: %s", m->port,
+			 m->protocol == IPPROTO_UDP ? "UDP" : "TCP", m->family, p->problem);
 	}
 	p->next = n->ports;
 	n->ports = p;
@@ -186,7 +205,7 @@ static void port_closed(struct network *n, const struct msg_port *m)
 	for (struct port **at = &n->ports; *at; at = &(*at)->next) {
 		struct port *p = *at;
 
-		if (p->family != m->family || p->number != m->port)
+		if (!is_same(p, m))
 			continue;
 		*at = p->next;
 		n->n_ports--;
@@ -214,7 +233,7 @@ static void drop_ports(struct network *n)
 
 	while (n->ports) {
 		struct port *p = n->ports;
-		struct msg_port m = { .family = p->family, .port = p->number };
+		struct msg_port m = { .family = p->family, .protocol = p->protocol, .port = p->number };
 
 		if (vm && !p->problem)
 			vm_forward_stop(vm, &m);
@@ -244,27 +263,45 @@ void network_localhost(struct network *n, struct channel *c)
 	channel_set_owner(c, &localhost_ops, n);
 }
 
-char *network_status(const struct network *n)
+static char *describe(const struct port *p)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
+	const char *address = p->family == 6 ? "[::1]" : "127.0.0.1";
+	const char *udp = p->protocol == IPPROTO_UDP ? "/udp" : "";
 
-	if (!f)
-		return str_dup("");
+	if (p->problem)
+		return str_printf("Port %u%s is not forwarded from %s: %s", p->number, udp, address, p->problem);
+	return str_printf("%s:%u%s", address, p->number, udp);
+}
+
+void network_ports(const struct network *n, struct network_ports *ret)
+{
+	unsigned forwarded = 0, conflicts = 0;
+
+	*ret = (struct network_ports) {
+		.forwarded = calloc(n->n_ports + 1, sizeof(char *)),
+		.conflicts = calloc(n->n_ports + 1, sizeof(char *)),
+	};
+	if (!ret->forwarded || !ret->conflicts)
+		return;
 	for (const struct port *p = n->ports; p; p = p->next) {
-		const char *host = p->family == 6 ? "[::1]" : "127.0.0.1";
-
 		if (p->problem)
-			fprintf(f, "Port %u is not forwarded from %s: %s\n", p->number, host, p->problem);
+			ret->conflicts[conflicts++] = describe(p);
 		else
-			fprintf(f, "Forwarded port: %s:%u\n", host, p->number);
+			ret->forwarded[forwarded++] = describe(p);
 	}
-	if (fclose(f) != 0) {
-		free(text);
-		return str_dup("");
-	}
-	return text;
+}
+
+static void free_all(char **list)
+{
+	for (char **at = list; at && *at; at++)
+		free(*at);
+	free(list);
+}
+
+void network_ports_done(struct network_ports *p)
+{
+	free_all(p->forwarded);
+	free_all(p->conflicts);
 }
 
 /* --- life --- */

@@ -21,7 +21,11 @@ void network_dns_stream(struct network *n, int fd);
 void network_localhost(struct network *n, struct channel *c);
 /* The VM is gone: every port is closed, the resolver ended. */
 void network_reset(struct network *n);
-/* Lines for wsl --status about forwarded ports and conflicts; fresh memory, "" when there are none. */
-char *network_status(const struct network *n);
+/* What wsl --status tells of ports: NULL-terminated arrays of "127.0.0.1:8080" and of sentences. */
+struct network_ports {
+	char **forwarded, **conflicts;
+};
+void network_ports(const struct network *n, struct network_ports *ret);
+void network_ports_done(struct network_ports *p);
 
 #endif

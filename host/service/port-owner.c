@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,9 +11,11 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
-#define STATE_LISTEN 0x0a
+#define STATE_LISTEN  0x0a
+#define STATE_UNCONN  0x07 /* of UDP sockets that are not connected */
 
-static bool find_socket(const char *table, unsigned port, unsigned long *ret_inode, unsigned *ret_uid)
+static bool find_socket(const char *table, unsigned wanted, unsigned port, unsigned long *ret_inode,
+			unsigned *ret_uid)
 {
 	auto_fclose FILE *f = fopen(table, "re");
 	char line[512];
@@ -23,7 +26,7 @@ static bool find_socket(const char *table, unsigned port, unsigned long *ret_ino
 
 		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %u %*d %lu",
 			   &local_port, &state, &uid, &inode) == 4 &&
-		    local_port == port && state == STATE_LISTEN) {
+		    local_port == port && state == wanted) {
 			*ret_inode = inode;
 			*ret_uid = uid;
 			return true;
@@ -79,15 +82,18 @@ static char *find_process(unsigned long inode)
 	return found;
 }
 
-char *port_owner(unsigned family, unsigned port)
+char *port_owner(unsigned family, unsigned protocol, unsigned port)
 {
+	bool udp = protocol == IPPROTO_UDP;
+	unsigned wanted = udp ? STATE_UNCONN : STATE_LISTEN, uid;
+	const char *four = udp ? "/proc/net/udp" : "/proc/net/tcp";
+	const char *six = udp ? "/proc/net/udp6" : "/proc/net/tcp6";
 	unsigned long inode;
-	unsigned uid;
 	char *process;
 
 	/* A dual-stack socket holds the IPv4 port, too. */
-	if (!(family == 4 && find_socket("/proc/net/tcp", port, &inode, &uid)) &&
-	    !find_socket("/proc/net/tcp6", port, &inode, &uid))
+	if (!(family == 4 && find_socket(four, wanted, port, &inode, &uid)) &&
+	    !find_socket(six, wanted, port, &inode, &uid))
 		return str_dup("another program");
 	process = find_process(inode);
 	return process ? process : str_printf("a program of user %u", uid);

@@ -27,6 +27,7 @@ struct instance;
 struct job;
 struct loop;
 struct machine;
+struct machine_net;
 struct network;
 struct service;
 struct timer;
@@ -64,6 +65,7 @@ struct service {
 	unsigned n_clients;
 	int runtime_fd, vm_fd, listen_fd;
 	char *runtime, *cache, *state, *kernel_release;
+	char *proxy_warning; /* given last: not again */
 	struct timer *idle;
 	uint64_t next_number; /* of instances and sessions */
 	bool quitting; /* leave as soon as the VM is off */
@@ -86,6 +88,7 @@ struct machine *machine_free(struct machine *m); /* kills the VM */
 enum machine_state machine_state(const struct machine *m);
 const struct settings *machine_settings(const struct machine *m); /* of the VM's start */
 struct vm *machine_vm(struct machine *m);
+const struct machine_net *machine_network(const struct machine *m); /* of the VM's start */
 uint64_t machine_uptime_ms(const struct machine *m);
 /* Wakes @w when the VM runs; starts it if need be. */
 void machine_want(struct machine *m, struct waiter *w);

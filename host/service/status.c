@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "config/paths.h"
 #include "io/channel.h"
+#include "service/machine-net.h"
 #include "service/network.h"
 #include "service/service.h"
 
@@ -90,8 +91,9 @@ void status_send(struct service *s, struct channel *c, uint32_t seq)
 	static const char *const states[] = { "Off", "Starting", "Running", "Stopping" };
 	auto_free char *release = s->kernel_release ? str_dup(s->kernel_release) : installed_release();
 	auto_free char *kernel = NULL;
-	auto_free char *host = host_remarks(), *network = network_status(s->network);
-	auto_free char *remarks = str_printf("%s%s%s", host, host[0] ? "\n" : "", network);
+	auto_free char *remarks = host_remarks();
+	struct machine_net_texts net;
+	struct network_ports ports;
 	struct registry_record rec = { 0 };
 	struct settings now;
 	struct msg_status msg;
@@ -100,6 +102,8 @@ void status_send(struct service *s, struct channel *c, uint32_t seq)
 
 	registry_default_version(s->registry, &version, NULL);
 	settings_load(&now, NULL, NULL);
+	network_ports(s->network, &ports);
+	machine_net_describe(machine_network(s->machine), &net);
 	kernel = now.kernel ? str_dup(now.kernel) : path_helper("linux");
 	msg = (struct msg_status) {
 		.release = LXSS_VERSION,
@@ -114,7 +118,17 @@ void status_send(struct service *s, struct channel *c, uint32_t seq)
 		.processors = now.processors,
 		.vm_uptime_ms = machine_uptime_ms(s->machine),
 	};
+	if (machine_state(s->machine) != MACHINE_OFF) {
+		msg.networking_mode = machine_net_mode(machine_network(s->machine));
+		msg.guest_address = net.address4;
+		msg.guest_address6 = net.address6;
+		msg.gateway = net.gateway4;
+		msg.nameserver = net.tunnel;
+		msg.ports.list = (const char *const *)ports.forwarded;
+		msg.conflicts.list = (const char *const *)ports.conflicts;
+	}
 	channel_send(c, MSG_STATUS_REPLY, seq, &msg);
+	network_ports_done(&ports);
 	settings_done(&now);
 	if (have)
 		registry_record_done(&rec);
