@@ -292,30 +292,27 @@ static int take_other(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
 	return 1;
 }
 
-static void take_frame(struct net *n, const struct vq_chain *chain)
+/* False: dropped. */
+static bool take_frame(struct net *n, const struct vq_chain *chain)
 {
 	struct virtio_net_hdr_mrg_rxbuf h;
 	size_t len = chain->out_bytes - MIN(chain->out_bytes, (size_t)NET_HEADER_BYTES);
 	unsigned segments;
 	int r;
 
-	n->stats.dropped++; /* so far */
 	if (len < NET_FRAME_MIN || len > NET_FRAME_MAX)
-		return;
+		return false;
 	iov_read(chain->iov, chain->n_out, &h, sizeof(h));
 	segments = iov_slice(chain->iov, chain->n_out, sizeof(h), len, chain->iov);
 	h.hdr.csum_start = le16toh(h.hdr.csum_start);
 	h.hdr.csum_offset = le16toh(h.hdr.csum_offset);
 	if (frame_check(&h, n->features) < 0)
-		return;
+		return false;
 	r = take_tcp(n, &h, chain->iov, segments, len);
 	if (r == 0)
 		r = take_other(n, &h, chain->iov, segments, len);
-	if (r < 0)
-		return;
-	n->stats.dropped--;
-	n->stats.frames_to_host++;
-	n->stats.bytes_to_host += len;
+	n->stats.bytes_to_host += r > 0 ? len : 0;
+	return r > 0;
 }
 
 /* Works until the ring is empty or others need a turn (true). */
@@ -341,7 +338,10 @@ static bool tx_pump(struct net *n)
 		}
 		if (r == 0)
 			continue;
-		take_frame(n, &chain);
+		if (take_frame(n, &chain))
+			n->stats.frames_to_host++;
+		else
+			n->stats.dropped++;
 		vq_push(vq, chain.head, 0);
 	}
 	vq_flush(vq, false);
