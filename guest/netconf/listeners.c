@@ -1,9 +1,10 @@
-/* guest/netconf/listeners.c - which TCP ports the VM listens on */
+/* guest/netconf/listeners.c - which ports programs of the VM wait at */
 #include "netconf/listeners.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ int listeners_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static int ask(int fd, int family)
+static int ask(int fd, int family, int protocol)
 {
 	struct {
 		struct nlmsghdr head;
@@ -35,8 +36,9 @@ static int ask(int fd, int family)
 		},
 		.req = {
 			.sdiag_family = (uint8_t)family,
-			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_states = 1u << TCP_LISTEN,
+			.sdiag_protocol = (uint8_t)protocol,
+			/* CLOSE is what a UDP socket without a peer is in */
+			.idiag_states = 1u << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE),
 		},
 	};
 
@@ -54,12 +56,14 @@ static bool v6only(const struct nlmsghdr *h, const struct inet_diag_msg *m)
 	return false;
 }
 
-static void set(struct listeners *l, unsigned index, unsigned port)
+typedef uint64_t port_bits[65536 / 64];
+
+static void set(port_bits *families, unsigned index, unsigned port)
 {
-	l->bits[index][port / 64] |= 1ull << (port % 64);
+	families[index][port / 64] |= 1ull << (port % 64);
 }
 
-static void note(struct listeners *l, const struct nlmsghdr *h)
+static void note(port_bits *l, const struct nlmsghdr *h)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	unsigned port = ntohs(m->id.idiag_sport);
@@ -81,7 +85,7 @@ static void note(struct listeners *l, const struct nlmsghdr *h)
 }
 
 /* 1: more to come, 0: the end, -errno */
-static int receive(int fd, struct listeners *l)
+static int receive(int fd, port_bits *l)
 {
 	_Alignas(struct nlmsghdr) char buf[32768];
 	ssize_t n = recv(fd, buf, sizeof(buf), 0);
@@ -101,18 +105,47 @@ static int receive(int fd, struct listeners *l)
 	return 1;
 }
 
-int listeners_read(int fd, struct listeners *ret)
+static void remove_port(port_bits *l, unsigned port)
+{
+	for (unsigned f = 0; f < 2; f++)
+		l[f][port / 64] &= ~(1ull << (port % 64));
+}
+
+/* Sockets of clients wait for answers at these ports, or they belong to the guest's own network. */
+static void remove_clients(port_bits *l)
+{
+	static const unsigned own[] = { 53, 68, 546, 5353, 5355 };
+	unsigned first = 32768, last = 60999;
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+	if (f) {
+		if (fscanf(f, "%u %u", &first, &last) != 2 || last > 65535) {
+			first = 32768;
+			last = 60999;
+		}
+		fclose(f);
+	}
+	for (unsigned port = first; port <= last; port += port % 64 || port + 63 > last ? 1 : 64) {
+		if (port % 64 || port + 63 > last)
+			remove_port(l, port);
+		else
+			l[0][port / 64] = l[1][port / 64] = 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		remove_port(l, own[i]);
+}
+
+static int read_protocol(int fd, int protocol, port_bits *l)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
 
-	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		int r = ask(fd, families[i]);
+		int r = ask(fd, families[i], protocol);
 
 		if (r < 0)
 			return r;
 		do
-			r = receive(fd, ret);
+			r = receive(fd, l);
 		while (r > 0);
 		if (r < 0)
 			return r;
@@ -120,15 +153,35 @@ int listeners_read(int fd, struct listeners *ret)
 	return 0;
 }
 
-void listeners_difference(const struct listeners *now, const struct listeners *before,
-			  void (*fn)(unsigned family, unsigned port, void *arg), void *arg)
+int listeners_read(int fd, struct listeners *ret)
 {
-	for (unsigned f = 0; f < 2; f++) {
-		for (unsigned i = 0; i < ARRAY_SIZE(now->bits[f]); i++) {
-			uint64_t fresh = now->bits[f][i] & ~before->bits[f][i];
+	int r;
 
-			for (; fresh; fresh &= fresh - 1)
-				fn(f ? 6 : 4, i * 64 + (unsigned)__builtin_ctzll(fresh), arg);
+	memset(ret, 0, sizeof(*ret));
+	r = read_protocol(fd, IPPROTO_TCP, ret->bits[0]);
+	if (r < 0)
+		return r;
+	if (read_protocol(fd, IPPROTO_UDP, ret->bits[1]) < 0) /* a kernel without udp_diag */
+		memset(ret->bits[1], 0, sizeof(ret->bits[1]));
+	remove_clients(ret->bits[1]);
+	return 0;
+}
+
+void listeners_difference(const struct listeners *now, const struct listeners *before,
+			  void (*fn)(const struct listener *l, void *arg), void *arg)
+{
+	for (unsigned at = 0; at < 4; at++) {
+		const uint64_t *is = now->bits[at / 2][at % 2], *was = before->bits[at / 2][at % 2];
+		struct listener l = { .family = at % 2 ? 6 : 4,
+				      .protocol = at / 2 ? IPPROTO_UDP : IPPROTO_TCP };
+
+		for (unsigned i = 0; i < 65536 / 64; i++) {
+			uint64_t fresh = is[i] & ~was[i];
+
+			for (; fresh; fresh &= fresh - 1) {
+				l.port = i * 64 + (unsigned)__builtin_ctzll(fresh);
+				fn(&l, arg);
+			}
 		}
 	}
 }

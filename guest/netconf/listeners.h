@@ -1,7 +1,9 @@
-/* guest/netconf/listeners.h - which TCP ports the VM listens on, by sock_diag(7)
+/* guest/netconf/listeners.h - which ports programs of the VM wait at, by sock_diag(7)
  *
- * A set of (family, port) pairs. Sockets bound to a wildcard or a loopback address count; a
- * dual-stack socket on [::] counts for both families (spec network.md section 4).
+ * A set of families, protocols and ports. Sockets bound to a wildcard or a loopback address count; a
+ * dual-stack socket on [::] counts for both families (spec network.md section 4). TCP: what listens.
+ * UDP: what is not connected, apart from ports the kernel hands out to clients and those of DNS,
+ * DHCP and multicast names, which mean the guest itself.
  */
 #ifndef GUEST_NETCONF_LISTENERS_H
 #define GUEST_NETCONF_LISTENERS_H
@@ -10,20 +12,24 @@
 #include <stdint.h>
 
 struct listeners {
-	uint64_t bits[2][65536 / 64]; /* [0]: IPv4, [1]: IPv6 */
+	uint64_t bits[2][2][65536 / 64]; /* [0]: TCP, [1]: UDP; [0]: IPv4, [1]: IPv6 */
 };
 
 /* A netlink socket for listeners_read(): fd or -errno. */
 int listeners_open(void);
 int listeners_read(int fd, struct listeners *ret);
 
-static inline bool listeners_has(const struct listeners *l, unsigned family, unsigned port)
+struct listener {
+	unsigned family, protocol, port; /* 4 or 6; IPPROTO_TCP or IPPROTO_UDP */
+};
+
+static inline bool listeners_has(const struct listeners *l, const struct listener *at)
 {
-	return l->bits[family == 6][port / 64] >> (port % 64) & 1;
+	return l->bits[at->protocol == 17][at->family == 6][at->port / 64] >> (at->port % 64) & 1;
 }
 
-/* Calls @fn for every pair that is in @now and not in @before. */
+/* Calls @fn for everything that is in @now and not in @before. */
 void listeners_difference(const struct listeners *now, const struct listeners *before,
-			  void (*fn)(unsigned family, unsigned port, void *arg), void *arg);
+			  void (*fn)(const struct listener *l, void *arg), void *arg);
 
 #endif

@@ -1,12 +1,14 @@
 /* guest/netconf/localhost.c - reports listening ports and serves the host's connections to them
  *
  * THEORY OF OPERATION
- *   Every SCAN_MS the set of listening TCP ports is read; what came is offered and reported
- *   (PORT_OPENED), what went is withdrawn (PORT_CLOSED). An offered port has a vsock listener of
- * its own, VSOCK_PORT_FORWARD(family, port): the host's relay connects there, and the stream is
- * joined with a connection to 127.0.0.1 or ::1. Half-closes travel both ways. LIMITS MAX_PORTS
- * offered ports and MAX_STREAMS joined streams; beyond them ports are not offered, streams are
- * refused.
+ *   Every SCAN_MS the set of ports is read; what came is offered and reported (PORT_OPENED), what
+ *   went is withdrawn (PORT_CLOSED). An offered port has a vsock listener of its own,
+ *   VSOCK_PORT_FORWARD(family, port): the host's relay connects there, and the stream is joined
+ *   with a connection to 127.0.0.1 or ::1. Half-closes travel both ways. With UDP a stream is one
+ *   peer, which gets a socket of its own (datagram.c).
+ * LIMITS
+ *   MAX_PORTS offered ports and MAX_STREAMS joined streams; beyond them ports are not offered,
+ *   streams are refused.
  */
 #include "netconf/localhost.h"
 
@@ -26,6 +28,7 @@
 #include "io/loop.h"
 #include "io/pump.h"
 #include "io/socket.h"
+#include "netconf/datagram.h"
 #include "netconf/listeners.h"
 #include "protocol/message.h"
 
@@ -40,7 +43,7 @@ struct offer {
 	struct localhost *localhost;
 	struct offer *next, **link;
 	struct watch *watch;
-	unsigned family, port;
+	struct listener at;
 	int fd;
 };
 
@@ -128,33 +131,10 @@ static void connected(struct watch *w, int fd, uint32_t events, void *arg)
 		stream_free(s);
 }
 
-static int connect_local(unsigned family, unsigned port)
-{
-	struct sockaddr_in four = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct sockaddr_in6 six = {
-		.sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)port),
-		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
-	};
-	auto_close int fd = socket(family == 6 ? AF_INET6 : AF_INET,
-				   SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const struct sockaddr *sa = family == 6 ? (void *)&six : (void *)&four;
-
-	if (fd < 0)
-		return -1;
-	if (connect(fd, sa, family == 6 ? sizeof(six) : sizeof(four)) < 0 && errno != EINPROGRESS)
-		return -1;
-	return take_fd(&fd);
-}
-
 static void stream_new(struct localhost *l, const struct offer *o, int host)
 {
 	struct stream *s = l->n_streams < MAX_STREAMS ? calloc(1, sizeof(*s)) : NULL;
-	int local = s ? connect_local(o->family, o->port) : -1;
+	int local = s ? local_connect(&o->at) : -1;
 
 	if (local < 0) {
 		close(host);
@@ -181,13 +161,17 @@ static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
 	int host;
 
 	(void)w, (void)events;
-	while ((host = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		stream_new(o->localhost, o, host);
+	while ((host = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		if (o->at.protocol == IPPROTO_UDP)
+			datagram_serve(o->localhost->loop, &o->at, host);
+		else
+			stream_new(o->localhost, o, host);
+	}
 }
 
-static void report(struct localhost *l, uint16_t type, unsigned family, unsigned port)
+static void report(struct localhost *l, uint16_t type, const struct listener *at)
 {
-	struct msg_port m = { .family = family, .protocol = IPPROTO_TCP, .port = port };
+	struct msg_port m = { .family = at->family, .protocol = at->protocol, .port = at->port };
 
 	if (l->service)
 		channel_send(l->service, type, 0, &m);
@@ -204,39 +188,43 @@ static void offer_free(struct offer *o)
 	free(o);
 }
 
-static void port_opened(unsigned family, unsigned port, void *arg)
+static void port_opened(const struct listener *at, void *arg)
 {
 	struct localhost *l = arg;
 	struct offer *o = l->n_offers < MAX_PORTS ? calloc(1, sizeof(*o)) : NULL;
 
 	if (!o)
 		return;
-	*o = (struct offer) { .localhost = l, .family = family, .port = port, .next = l->offers };
+	*o = (struct offer) { .localhost = l, .at = *at, .next = l->offers };
 	o->link = &l->offers;
 	if (o->next)
 		o->next->link = &o->next;
 	l->offers = o;
 	l->n_offers++;
-	o->fd = vsock_listen(VSOCK_PORT_FORWARD(family, port), NULL);
+	o->fd = vsock_listen(at->protocol == IPPROTO_UDP
+				     ? VSOCK_PORT_FORWARD_UDP(at->family, at->port)
+				     : VSOCK_PORT_FORWARD(at->family, at->port),
+			     NULL);
 	if (o->fd >= 0 && fd_set_nonblock(o->fd, 1) == 0)
 		o->watch = loop_watch(l->loop, o->fd, EPOLLIN, offer_ready, o);
 	if (!o->watch) {
-		log_warn("localhost: port %u cannot be offered to the host", port);
+		log_warn("localhost: port %u cannot be offered to the host", at->port);
 		offer_free(o);
 		return;
 	}
-	report(l, MSG_PORT_OPENED, family, port);
+	report(l, MSG_PORT_OPENED, at);
 }
 
-static void port_closed(unsigned family, unsigned port, void *arg)
+static void port_closed(const struct listener *at, void *arg)
 {
 	struct localhost *l = arg;
 
 	for (struct offer *o = l->offers; o; o = o->next) {
-		if (o->family != family || o->port != port)
+		if (o->at.family != at->family || o->at.protocol != at->protocol ||
+		    o->at.port != at->port)
 			continue;
 		offer_free(o);
-		report(l, MSG_PORT_CLOSED, family, port);
+		report(l, MSG_PORT_CLOSED, at);
 		return;
 	}
 }

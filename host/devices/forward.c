@@ -5,27 +5,31 @@
 #include "devices/forward.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "devices/udp.h"
 #include "io/loop.h"
 #include "io/socket.h"
 #include "protocol/message.h"
 #include "vsock/device.h"
 
 #define MAX_FORWARDS 8192u
-#define REST_MS	     50u
+#define REST_MS      50u
 
 struct forward {
 	struct forwards *all;
 	struct forward *next, **link;
 	struct watch *watch;
 	struct timer *rest;
-	unsigned family, port;
-	int fd;
+	struct udp_forward *udp;
+	unsigned family, protocol, port;
+	int fd; /* TCP: it listens */
 };
 
 struct forwards {
@@ -56,8 +60,8 @@ static void on_connection(struct watch *w, int fd, uint32_t events, void *arg)
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (client >= 0) {
-			vsock_open(f->all->vsock, VSOCK_PORT_FORWARD(f->family, f->port), client, on_open,
-				   NULL);
+			vsock_open(f->all->vsock, VSOCK_PORT_FORWARD(f->family, f->port), client,
+				   on_open, NULL);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -84,49 +88,68 @@ static void forward_free(struct forward *f)
 	f->all->n--;
 	watch_remove(f->watch);
 	timer_free(f->rest);
+	udp_forward_free(f->udp);
 	drop_fd(&f->fd);
 	free(f);
 }
 
-static struct forward *find(struct forwards *all, unsigned family, unsigned port)
+static struct forward *find(struct forwards *all, const struct msg_port *port)
 {
 	struct forward *f = all->first;
 
-	while (f && (f->family != family || f->port != port))
+	while (f && (f->family != port->family || f->protocol != port->protocol ||
+		     f->port != port->port))
 		f = f->next;
 	return f;
 }
 
-int forwards_add(struct forwards *all, unsigned family, unsigned port, int listen_fd)
+static bool serve(struct forward *f, int fd)
 {
-	auto_close int fd = listen_fd;
+	struct forwards *all = f->all;
+
+	if (f->protocol == IPPROTO_UDP) {
+		f->udp = udp_forward_new(all->loop, all->vsock, f->family, f->port, fd);
+		return f->udp != NULL;
+	}
+	f->fd = fd;
+	f->rest = loop_timer(all->loop, rested, f);
+	f->watch = f->rest ? loop_watch(all->loop, fd, EPOLLIN, on_connection, f) : NULL;
+	return f->watch != NULL;
+}
+
+int forwards_add(struct forwards *all, const struct msg_port *port, int socket)
+{
+	auto_close int fd = socket;
 	struct forward *f;
 
-	if ((family != 4 && family != 6) || port == 0 || port > 65535)
+	if ((port->family != 4 && port->family != 6) || port->port == 0 || port->port > 65535 ||
+	    (port->protocol != IPPROTO_TCP && port->protocol != IPPROTO_UDP))
 		return -EINVAL;
-	if (find(all, family, port))
+	if (find(all, port))
 		return -EEXIST;
 	f = all->n < MAX_FORWARDS && fd_set_nonblock(fd, 1) == 0 ? calloc(1, sizeof(*f)) : NULL;
 	if (!f)
 		return -ENOSPC;
-	*f = (struct forward) { .all = all, .family = family, .port = port, .fd = take_fd(&fd) };
+	*f = (struct forward) { .all = all,
+				.family = port->family,
+				.protocol = port->protocol,
+				.port = port->port,
+				.fd = -1 };
 	f->next = all->first;
 	f->link = &all->first;
 	if (f->next)
 		f->next->link = &f->next;
 	all->first = f;
 	all->n++;
-	f->rest = loop_timer(all->loop, rested, f);
-	f->watch = f->rest ? loop_watch(all->loop, f->fd, EPOLLIN, on_connection, f) : NULL;
-	if (f->watch)
+	if (serve(f, take_fd(&fd)))
 		return 0;
 	forward_free(f);
 	return -ENOMEM;
 }
 
-void forwards_remove(struct forwards *all, unsigned family, unsigned port)
+void forwards_remove(struct forwards *all, const struct msg_port *port)
 {
-	struct forward *f = find(all, family, port);
+	struct forward *f = find(all, port);
 
 	if (f)
 		forward_free(f);

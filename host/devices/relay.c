@@ -245,7 +245,7 @@ static void add_forward(struct relay *r, struct channel_message *m)
 	int e = -EBADMSG;
 
 	if (m->n_fds == 1)
-		e = forwards_add(r->forwards, port->family, port->port, take_fd(&m->fds[0]));
+		e = forwards_add(r->forwards, port, take_fd(&m->fds[0]));
 	if (e < 0)
 		log_warn("port %u is not forwarded: %s", port->port, strerror(-e));
 }
@@ -270,8 +270,7 @@ static void on_message(struct channel *c, struct channel_message *m, void *arg)
 		add_forward(r, m);
 		break;
 	case MSG_RELAY_FORWARD_STOP:
-		forwards_remove(r->forwards, ((const struct msg_port *)m->msg)->family,
-				((const struct msg_port *)m->msg)->port);
+		forwards_remove(r->forwards, m->msg);
 		break;
 	case MSG_RESULT:
 		break;

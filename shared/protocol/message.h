@@ -25,7 +25,8 @@
 #define VSOCK_PORT_INIT	     50000u /* guest to host: control channels of mini_init, each init and gns */
 #define VSOCK_PORT_DNS	     50010u /* guest to host: DNS messages, each with a 2-byte length before it */
 /* host to guest: connections to a forwarded port, 1..65535, of a family, 4 or 6 */
-#define VSOCK_PORT_FORWARD(family, port) (0x100000u + ((family) == 6 ? 0x10000u : 0u) + (port))
+#define VSOCK_PORT_FORWARD(family, port)     (0x100000u + ((family) == 6 ? 0x10000u : 0u) + (port))
+#define VSOCK_PORT_FORWARD_UDP(family, port) (VSOCK_PORT_FORWARD(family, port) + 0x20000u)
 
 /* Columns: NAME, type number, struct tag. The tag "none" has no fields. */
 #define MESSAGE_TYPES(X)                                                                           \

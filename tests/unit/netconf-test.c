@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "applets/applets.h"
 #include "common/util.h"
@@ -16,7 +19,9 @@
 
 /* example.org A, EDNS with 1232 bytes */
 static const uint8_t query[] = "\x12\x34\x01\0\0\x01\0\0\0\0\0\x01"
-			       "\x07" "example\x03" "org\0\0\x01\0\x01"
+			       "\x07"
+			       "example\x03"
+			       "org\0\0\x01\0\x01"
 			       "\0\0\x29\x04\xd0\0\0\0\0\0\0";
 #define QUERY_BYTES    (sizeof(query) - 1)
 #define QUESTION_BYTES (12u + 13 + 4)
@@ -87,23 +92,20 @@ static void a_cut_reply_keeps_header_and_question(void **state)
 
 struct seen {
 	unsigned n;
-	struct {
-		unsigned family, port;
-	} at[8];
+	struct listener at[8];
 };
 
-static void see(unsigned family, unsigned port, void *arg)
+static void see(const struct listener *l, void *arg)
 {
 	struct seen *s = arg;
 
 	assert_true(s->n < ARRAY_SIZE(s->at));
-	s->at[s->n].family = family;
-	s->at[s->n++].port = port;
+	s->at[s->n++] = *l;
 }
 
 static void set(struct listeners *l, unsigned family, unsigned port)
 {
-	l->bits[family == 6][port / 64] |= 1ull << (port % 64);
+	l->bits[0][family == 6][port / 64] |= 1ull << (port % 64);
 }
 
 static void differences_are_exact(void **state)
@@ -118,22 +120,48 @@ static void differences_are_exact(void **state)
 	set(now, 4, 81);
 	set(now, 4, 65535);
 	set(now, 6, 1);
+	now->bits[1][0][0] |= 1u << 7; /* UDP */
 	listeners_difference(now, before, see, &came);
 	listeners_difference(before, now, see, &went);
-	assert_int_equal(came.n, 3);
+	assert_int_equal(came.n, 4);
 	assert_int_equal(came.at[0].port, 81);
 	assert_int_equal(came.at[1].port, 65535);
 	assert_int_equal(came.at[1].family, 4);
 	assert_int_equal(came.at[2].family, 6);
 	assert_int_equal(came.at[2].port, 1);
+	assert_int_equal(came.at[3].protocol, 17);
+	assert_int_equal(came.at[3].port, 7);
 	assert_int_equal(went.n, 2);
 	assert_int_equal(went.at[0].port, 22);
 	assert_int_equal(went.at[1].port, 65535);
 	assert_int_equal(went.at[1].family, 6);
-	assert_true(listeners_has(now, 4, 81));
-	assert_false(listeners_has(now, 6, 81));
+	assert_true(listeners_has(now, &(struct listener) { 4, 6, 81 }));
+	assert_false(listeners_has(now, &(struct listener) { 6, 6, 81 }));
+	assert_false(listeners_has(now, &(struct listener) { 4, 17, 81 }));
 	free(before);
 	free(now);
+}
+
+static void reads_what_listens_here(void **state)
+{
+	struct listeners *l = calloc(1, sizeof(*l));
+	struct sockaddr_in sa = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sa);
+	int diag = listeners_open(), fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct listener at = { 4, IPPROTO_TCP, 0 };
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	getsockname(fd, (struct sockaddr *)&sa, &len);
+	at.port = ntohs(sa.sin_port);
+	if (diag < 0 || listeners_read(diag, l) < 0)
+		skip();
+	assert_true(listeners_has(l, &at));
+	close(fd);
+	assert_int_equal(listeners_read(diag, l), 0);
+	assert_false(listeners_has(l, &at));
+	close(diag);
+	free(l);
 }
 
 static void reads_words_of_the_command_line(void **state)
@@ -159,6 +187,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_survived),
 		cmocka_unit_test(a_cut_reply_keeps_header_and_question),
 		cmocka_unit_test(differences_are_exact),
+		cmocka_unit_test(reads_what_listens_here),
 		cmocka_unit_test(reads_words_of_the_command_line),
 	};
 
