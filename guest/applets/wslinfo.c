@@ -76,7 +76,8 @@ int wslinfo_main(int argc, char **argv)
 		} else {
 			fprintf(stderr,
 				"Invalid command line argument: %s\n"
-				"Please use 'wslinfo --help' to get a list of supported arguments.\n",
+				"Please use 'wslinfo --help' to get a list of supported "
+				"arguments.\n",
 				argv[i]);
 			return 1;
 		}

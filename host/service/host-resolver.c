@@ -39,7 +39,9 @@ static bool is_address(const char *word)
 static bool is_domain(const char *word)
 {
 	return strlen(word) < 254 &&
-	       word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")] == '\0';
+	       word[strspn(word,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")] ==
+		       '\0';
 }
 
 static void take_line(struct host_resolver *r, char *line)
@@ -79,8 +81,8 @@ static bool is_stub(const char *server)
 	return str_after(server, "127.") && !streq(server, "127.0.0.1");
 }
 
-static void take_servers(struct host_resolver *r, const struct host_resolver *from, const char *gateway,
-			 bool ipv6)
+static void take_servers(struct host_resolver *r, const struct host_resolver *from,
+			 const char *gateway, bool ipv6)
 {
 	clear(r->nameservers);
 	for (char *const *s = from->nameservers; *s; s++) {
@@ -91,8 +93,8 @@ static void take_servers(struct host_resolver *r, const struct host_resolver *fr
 	}
 }
 
-void host_resolver_for_guest(struct host_resolver *r, const char *upstream_path, const char *gateway,
-			     bool ipv6)
+void host_resolver_for_guest(struct host_resolver *r, const char *upstream_path,
+			     const char *gateway, bool ipv6)
 {
 	struct host_resolver from = { 0 };
 	bool stub = false;

@@ -66,7 +66,8 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 	};
 	port_set_parse(&ret->ignored, st->ignored_ports, warn, arg);
 	if (st->dns_tunneling && ntohl(st->dns_tunneling_address) >> 24 == 127) {
-		warn("experimental.dnsTunnelingIpAddress must not be a loopback address: DNS tunneling is "
+		warn("experimental.dnsTunnelingIpAddress must not be a loopback address: DNS "
+		     "tunneling is "
 		     "off.",
 		     arg);
 		ret->dns_tunneling = false;
@@ -144,10 +145,12 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 
 	machine_net_describe(n, &t);
 	if (n->mode != NETWORKING_NONE) {
-		resolv_conf_stat(&n->resolv_conf); /* before it is read: a change meanwhile shows later */
+		resolv_conf_stat(
+			&n->resolv_conf); /* before it is read: a change meanwhile shows later */
 		host_resolver_read(&host, RESOLV_CONF);
 		if (!n->dns_tunneling)
-			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4, n->plan.ipv6_route);
+			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4,
+						n->plan.ipv6_route);
 		m.search.list = (const char *const *)host.search;
 		m.nameservers.list = n->dns_tunneling ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;

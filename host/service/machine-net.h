@@ -23,11 +23,11 @@ struct machine_net_texts { /* "": that there is not */
 struct machine_net {
 	enum networking_mode mode; /* in use: NETWORKING_NONE or NETWORKING_NAT */
 	bool dns_tunneling, localhost_forwarding, auto_proxy;
-	uint32_t dns_address; /* of the tunnel, network byte order */
-	struct net_plan plan;      /* with NETWORKING_NAT */
-	char text[NET_PLAN_TEXT];  /* of the plan, for the relay */
-	struct port_set ignored;   /* ports that are not forwarded */
-	struct stat resolv_conf;   /* as it was when gns was told; zero: there was none */
+	uint32_t dns_address;     /* of the tunnel, network byte order */
+	struct net_plan plan;     /* with NETWORKING_NAT */
+	char text[NET_PLAN_TEXT]; /* of the plan, for the relay */
+	struct port_set ignored;  /* ports that are not forwarded */
+	struct stat resolv_conf;  /* as it was when gns was told; zero: there was none */
 };
 
 void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_warn_fn warn,

@@ -62,7 +62,8 @@ static void resolver_exited(pid_t pid, int status, void *arg)
 		n->resolver = channel_free(n->resolver);
 	}
 	if (status)
-		log_warn("wslresolver ended with wait status 0x%x; the next query starts it anew", status);
+		log_warn("wslresolver ended with wait status 0x%x; the next query starts it anew",
+			 status);
 }
 
 static int start_resolver(struct network *n, struct err *err)
@@ -124,15 +125,17 @@ static int open_loopback(unsigned family, unsigned protocol, unsigned port)
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
 	};
 	bool tcp = protocol == IPPROTO_TCP;
-	auto_close int fd = socket(family == 6 ? AF_INET6 : AF_INET,
-				   (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	auto_close int fd =
+		socket(family == 6 ? AF_INET6 : AF_INET,
+		       (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int one = 1;
 
 	if (fd < 0)
 		return -errno;
 	if (tcp) { /* with UDP, SO_REUSEADDR would share a port with whoever has it */
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited on accept */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+			   sizeof(one)); /* inherited on accept */
 	}
 	if (family == 6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
@@ -148,7 +151,8 @@ static char *describe_problem(const struct msg_port *m, int error)
 	auto_free char *owner = NULL;
 
 	if (error != EADDRINUSE)
-		return error == EACCES ? str_dup("ports below 1024 need root") : str_dup(strerror(error));
+		return error == EACCES ? str_dup("ports below 1024 need root")
+				       : str_dup(strerror(error));
 	owner = port_owner(m->family, m->protocol, m->port);
 	return str_printf("in use on the host by %s", owner);
 }
@@ -171,7 +175,8 @@ static void port_opened(struct network *n, const struct msg_port *m)
 	struct port *p;
 	int r;
 
-	if (!vm || !is_port(m) || port_set_has(&machine_network(n->service->machine)->ignored, m->port))
+	if (!vm || !is_port(m) ||
+	    port_set_has(&machine_network(n->service->machine)->ignored, m->port))
 		return;
 	for (p = n->ports; p; p = p->next)
 		if (is_same(p, m))
@@ -233,7 +238,9 @@ static void drop_ports(struct network *n)
 
 	while (n->ports) {
 		struct port *p = n->ports;
-		struct msg_port m = { .family = p->family, .protocol = p->protocol, .port = p->number };
+		struct msg_port m = { .family = p->family,
+				      .protocol = p->protocol,
+				      .port = p->number };
 
 		if (vm && !p->problem)
 			vm_forward_stop(vm, &m);
@@ -269,7 +276,8 @@ static char *describe(const struct port *p)
 	const char *udp = p->protocol == IPPROTO_UDP ? "/udp" : "";
 
 	if (p->problem)
-		return str_printf("Port %u%s is not forwarded from %s: %s", p->number, udp, address, p->problem);
+		return str_printf("Port %u%s is not forwarded from %s: %s", p->number, udp, address,
+				  p->problem);
 	return str_printf("%s:%u%s", address, p->number, udp);
 }
 

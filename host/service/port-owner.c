@@ -11,8 +11,8 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 
-#define STATE_LISTEN  0x0a
-#define STATE_UNCONN  0x07 /* of UDP sockets that are not connected */
+#define STATE_LISTEN 0x0a
+#define STATE_UNCONN 0x07 /* of UDP sockets that are not connected */
 
 static bool find_socket(const char *table, unsigned wanted, unsigned port, unsigned long *ret_inode,
 			unsigned *ret_uid)
@@ -24,7 +24,9 @@ static bool find_socket(const char *table, unsigned wanted, unsigned port, unsig
 		unsigned local_port, state, uid;
 		unsigned long inode;
 
-		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %u %*d %lu",
+		if (sscanf(line,
+			   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*x:%*x %*x:%*x %*x %u %*d "
+			   "%lu",
 			   &local_port, &state, &uid, &inode) == 4 &&
 		    local_port == port && state == wanted) {
 			*ret_inode = inode;
@@ -70,7 +72,8 @@ static char *find_process(unsigned long inode)
 	while (proc && !found && (e = readdir(proc))) {
 		auto_free char *comm_path = NULL, *comm = NULL;
 
-		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !has_socket(dirfd(proc), e->d_name, wanted))
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' ||
+		    !has_socket(dirfd(proc), e->d_name, wanted))
 			continue;
 		comm_path = str_printf("%s/comm", e->d_name);
 		if (read_file_at(dirfd(proc), comm_path, 256, &comm, NULL) == 0)

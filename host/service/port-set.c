@@ -26,10 +26,11 @@ void port_set_parse(struct port_set *ret, const char *list, ini_warn_fn warn, vo
 		while (n && strchr(BLANKS, item[n - 1]))
 			item[--n] = '\0';
 		if (parse_u32(item, &port) < 0 || port > 65535) {
-			auto_free char *text = str_printf(
-				"Invalid port '%s' in experimental.ignoredPorts: it and what follows "
-				"it are not used.",
-				item);
+			auto_free char *text =
+				str_printf("Invalid port '%s' in experimental.ignoredPorts: it and "
+					   "what follows "
+					   "it are not used.",
+					   item);
 
 			warn(text, arg);
 			return;

@@ -10,7 +10,8 @@
 
 #define PROXY_HOST_BYTES 256u
 
-static const char *const names[][2] = { /* the last one is the list of exceptions */
+static const char *const names[][2] = {
+	/* the last one is the list of exceptions */
 	{ "http_proxy", "HTTP_PROXY" },
 	{ "https_proxy", "HTTPS_PROXY" },
 	{ "no_proxy", "NO_PROXY" },
@@ -91,8 +92,8 @@ static void add(struct proxy_vars *ret, const struct strv *environment, size_t i
 			ret->vars[ret->n++] = str_printf("%s=%s", names[i][form], value);
 }
 
-void proxy_choose(struct proxy_vars *ret, const struct strv *offered, const struct strv *environment,
-		  const struct proxy_place *place)
+void proxy_choose(struct proxy_vars *ret, const struct strv *offered,
+		  const struct strv *environment, const struct proxy_place *place)
 {
 	const char *exceptions = offered_value(offered, 2);
 	bool any = false;
@@ -103,10 +104,10 @@ void proxy_choose(struct proxy_vars *ret, const struct strv *offered, const stru
 		const char *why = value ? obstacle(value, place) : NULL;
 
 		if (why && !ret->warning)
-			ret->warning = str_printf(
-				"The proxy '%s' (%s) %s and is not passed on to the distribution. The "
-				"host's loopback is reached from there at %s.",
-				value, names[i][0], why, place->gateway);
+			ret->warning = str_printf("The proxy '%s' (%s) %s and is not passed on to "
+						  "the distribution. The "
+						  "host's loopback is reached from there at %s.",
+						  value, names[i][0], why, place->gateway);
 		if (!value || why)
 			continue;
 		add(ret, environment, i, value);

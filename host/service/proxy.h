@@ -23,11 +23,11 @@ struct proxy_vars {
 struct proxy_place {
 	const char *hostname; /* of the computer */
 	const char *gateway;  /* where the guest reaches the host's loopback; for the warning */
-	bool mirrored;	      /* the guest shares the host's loopback */
+	bool mirrored;        /* the guest shares the host's loopback */
 };
 
-void proxy_choose(struct proxy_vars *ret, const struct strv *offered, const struct strv *environment,
-		  const struct proxy_place *place);
+void proxy_choose(struct proxy_vars *ret, const struct strv *offered,
+		  const struct strv *environment, const struct proxy_place *place);
 void proxy_vars_done(struct proxy_vars *v);
 
 #endif

@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (limit < DNS_UDP_MIN || limit > DNS_UDP_MAX)
 		abort();
 	cut = dns_truncate(m, size);
-	if (cut < DNS_HEADER_BYTES || cut > size || dns_is_query(m, cut) != dns_is_query(data, size))
+	if (cut < DNS_HEADER_BYTES || cut > size ||
+	    dns_is_query(m, cut) != dns_is_query(data, size))
 		abort();
 	free(m);
 	return 0;

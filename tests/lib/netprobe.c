@@ -433,7 +433,9 @@ static size_t make_query(uint8_t *q, const char *name, unsigned type, unsigned e
 	at += 5;
 	if (edns) {
 		q[11] = 1;
-		memcpy(q + at, (uint8_t[]) { 0, 0, 41, (uint8_t)(edns >> 8), (uint8_t)edns, 0, 0, 0, 0, 0, 0 },
+		memcpy(q + at,
+		       (uint8_t[]) { 0, 0, 41, (uint8_t)(edns >> 8), (uint8_t)edns, 0, 0, 0, 0, 0,
+				     0 },
 		       11);
 		at += 11;
 	}
@@ -489,8 +491,8 @@ static unsigned type_number(const char *name)
 	static const struct {
 		const char *name;
 		unsigned number;
-	} types[] = { { "A", 1 },    { "NS", 2 },   { "CNAME", 5 }, { "SOA", 6 },  { "PTR", 12 },
-		      { "MX", 15 },  { "TXT", 16 }, { "AAAA", 28 }, { "SRV", 33 }, { "ANY", 255 } };
+	} types[] = { { "A", 1 },   { "NS", 2 },   { "CNAME", 5 }, { "SOA", 6 },  { "PTR", 12 },
+		      { "MX", 15 }, { "TXT", 16 }, { "AAAA", 28 }, { "SRV", 33 }, { "ANY", 255 } };
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (!strcmp(types[i].name, name))
@@ -503,7 +505,8 @@ static int cmd_dns(int argc, char **argv)
 	bool tcp = argc > 3 && !strcmp(argv[3], "tcp");
 	struct timeval patience = { .tv_sec = 6 };
 	uint8_t q[512], head[2], *m = malloc(65536);
-	size_t len = make_query(q, argv[1], type_number(argv[2]), argc > 4 ? (unsigned)atoi(argv[4]) : 0);
+	size_t len = make_query(q, argv[1], type_number(argv[2]),
+				argc > 4 ? (unsigned)atoi(argv[4]) : 0);
 	int fd = dial(argv[0], "53", tcp ? SOCK_STREAM : SOCK_DGRAM);
 	ssize_t n;
 
@@ -530,10 +533,17 @@ int main(int argc, char **argv)
 		int args;
 		int (*run)(int, char **);
 	} commands[] = {
-		{ "serve", 2, cmd_serve }, { "echo", 3, cmd_echo },   { "send", 3, cmd_send },
-		{ "get", 3, cmd_get },     { "both", 3, cmd_both },   { "many", 3, cmd_many },
-		{ "wait", 4, cmd_wait },   { "cycle", 3, cmd_cycle }, { "udp-serve", 2, cmd_udp_serve },
-		{ "udp", 3, cmd_udp },     { "dns", 3, cmd_dns },
+		{ "serve", 2, cmd_serve },
+		{ "echo", 3, cmd_echo },
+		{ "send", 3, cmd_send },
+		{ "get", 3, cmd_get },
+		{ "both", 3, cmd_both },
+		{ "many", 3, cmd_many },
+		{ "wait", 4, cmd_wait },
+		{ "cycle", 3, cmd_cycle },
+		{ "udp-serve", 2, cmd_udp_serve },
+		{ "udp", 3, cmd_udp },
+		{ "dns", 3, cmd_dns },
 	};
 	struct rlimit files;
 

@@ -167,7 +167,8 @@ static void parses_lists_of_ports(void **state)
 
 static void a_bad_port_ends_the_list(void **state)
 {
-	static const char *const bad[] = { "7,65536,9", "7,NotANumber,9", "7,,9", "7,-1,9", "7, 8 8,9" };
+	static const char *const bad[] = { "7,65536,9", "7,NotANumber,9", "7,,9", "7,-1,9",
+					   "7, 8 8,9" };
 	struct port_set s;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -228,21 +229,25 @@ static void a_dual_stack_socket_owns_the_ipv4_port(void **state)
 
 static const char packed_none[] = "";
 
-static struct proxy_vars choose(const char *offered, uint32_t n, uint32_t bytes, const char *own, bool mirrored)
+static struct proxy_vars choose(const char *offered, uint32_t n, uint32_t bytes, const char *own,
+				bool mirrored)
 {
 	struct strv o = { .n = n, .bytes = bytes, .packed = offered };
-	struct strv e = { .n = own ? 1 : 0, .bytes = own ? (uint32_t)strlen(own) + 1 : 0,
+	struct strv e = { .n = own ? 1 : 0,
+			  .bytes = own ? (uint32_t)strlen(own) + 1 : 0,
 			  .packed = own ? own : packed_none };
 	struct proxy_vars v;
 
 	proxy_choose(&v, &o, &e,
-		     &(struct proxy_place) { .hostname = "desk", .gateway = "10.0.0.1", .mirrored = mirrored });
+		     &(struct proxy_place) {
+			     .hostname = "desk", .gateway = "10.0.0.1", .mirrored = mirrored });
 	return v;
 }
 
 static void proxies_come_in_both_cases(void **state)
 {
-	static const char offered[] = "http_proxy=http://proxy.test:3128\0HTTPS_PROXY=proxy.test\0no_proxy=a,b";
+	static const char offered[] =
+		"http_proxy=http://proxy.test:3128\0HTTPS_PROXY=proxy.test\0no_proxy=a,b";
 	struct proxy_vars v = choose(offered, 3, sizeof(offered), NULL, false);
 
 	assert_int_equal(v.n, 6);
@@ -268,14 +273,20 @@ static void what_the_session_has_wins(void **state)
 static void unreachable_proxies_are_left_out_with_the_exceptions(void **state)
 {
 	static const char *const loopback[] = {
-		"localhost:8080",	  "http://127.0.0.1:3128/", "http://user:pw@127.1.2.3",
-		"https://LOOPBACK:1",	  "desk",		    "http://[2001:db8::1]:80",
-		"socks5://[::1]:1080",	  "::1",
+		"localhost:8080",
+		"http://127.0.0.1:3128/",
+		"http://user:pw@127.1.2.3",
+		"https://LOOPBACK:1",
+		"desk",
+		"http://[2001:db8::1]:80",
+		"socks5://[::1]:1080",
+		"::1",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(loopback); i++) {
 		char offered[128];
-		int n = snprintf(offered, sizeof(offered), "http_proxy=%s%cno_proxy=a", loopback[i], '\0');
+		int n = snprintf(offered, sizeof(offered), "http_proxy=%s%cno_proxy=a", loopback[i],
+				 '\0');
 		struct proxy_vars v = choose(offered, 2, (uint32_t)n + 1, NULL, false);
 
 		assert_int_equal(v.n, 0);
@@ -304,8 +315,9 @@ static void a_loopback_tunnel_address_turns_the_tunnel_off(void **state)
 	struct machine_net net;
 	struct settings st;
 
-	settings_parse(&st, &(struct settings_host) { .memory_bytes = 4 * GIB, .processors = 2 }, "/home/x",
-		       "/home/x/.wslconfig", "[experimental]\ndnsTunnelingIpAddress=127.0.0.9\n", 49, NULL, NULL);
+	settings_parse(&st, &(struct settings_host) { .memory_bytes = 4 * GIB, .processors = 2 },
+		       "/home/x", "/home/x/.wslconfig",
+		       "[experimental]\ndnsTunnelingIpAddress=127.0.0.9\n", 49, NULL, NULL);
 	st.dns_tunneling_address = htonl(0x7f000009);
 	machine_net_choose(&net, &st, note, warning);
 	assert_false(net.dns_tunneling);
