@@ -23,7 +23,7 @@ trap clean_up EXIT
 
 export PREFIX=/usr/local
 tools/configure build --prefix="$PREFIX"
-ninja -C build --quiet
+ninja -C build --quiet >build/bench-build.log 2>&1 || { tail -n 30 build/bench-build.log; exit 1; }
 DESTDIR=$stage tools/install-tree build
 mkdir "$stage/rootfs"
 tests/lib/make-rootfs "$stage/rootfs"
