@@ -1,128 +1,179 @@
-# Modes of networking, what wslinfo tells of them, and the proxy variables of sessions
+# The link: what the guest reaches, through which addresses, and what happens at its edges
 load ../lib/wsl
+
+GATEWAY4=1 GATEWAY6=1 # last part of the gateway's addresses
 
 setup_file() {
 	wsl_sandbox
 	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	wsl_box other
+	wsl -d box -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	wsl -d box -e sh -c 'ip -4 -o addr show eth0' | awk '{ sub("/.*", "", $4); print $4 }' >"$SANDBOX/address"
+	export BASE=$((30000 + RANDOM % 5000 * 2))
 }
 teardown_file() { wsl_sandbox_end; }
-setup() { unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY no_proxy NO_PROXY; }
-teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 
-restart_with() {
-	wslconf "$@"
-	wsl --shutdown
-}
-status_has() { # PYTHON EXPRESSION over s
-	wsl --status --json | python3 -c 'import json,sys; s=json.load(sys.stdin); assert eval(sys.argv[1]), s' "$1"
-}
-
-@test "wslinfo: mode, VM, version; errors as scripts know them" {
-	run -0 wsl -e wslinfo --networking-mode
-	[ "$output" = nat ]
-	run -0 guest 'wslinfo -n --networking-mode; echo .'
-	[ "$output" = nat. ]
-	run -0 wsl -e wslinfo --vm-id
-	[[ $output =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]]
-	run -0 wsl -e wslinfo --version
-	[[ $output =~ ^[0-9]+\.[0-9]+ ]]
-	run -0 wsl -e wslinfo --wsl-version
-	run -1 --separate-stderr wsl -e wslinfo
-	[[ -z $output && $stderr == *"--networking-mode"* ]]
-	run -1 --separate-stderr wsl -e wslinfo --help
-	[[ -z $output && -n $stderr ]]
-	run -1 --separate-stderr wsl -e wslinfo --nonsense
-	[[ -z $output && $stderr == *"Invalid command line argument: --nonsense"* ]]
-}
-
-@test "the user's kernel command line does not change what wslinfo tells" {
-	restart_with '[wsl2]' 'kernelCommandLine=lxss.network=spoofed'
-	run -0 wsl -e wslinfo --networking-mode
-	[ "$output" = nat ]
-	rm "$HOME/.wslconfig"
-	wsl --shutdown
-}
-
-@test "the host is reached at the gateway" {
-	local port=$((30000 + RANDOM % 1000))
-	"$SANDBOX/netprobe" serve 127.0.0.1 $port >"$SANDBOX/host" 3>&- &
-	local host=$!
-	eventually 5 grep -q ready "$SANDBOX/host"
-	run -0 guest "netprobe echo \$(ip route | awk '/^default/ { print \$3 }') $port hello"
-	[ "$output" = hello ]
-	kill $host
-}
-
-@test "proxy variables of the caller: both cases, http, https, exceptions" {
-	export http_proxy=http://proxy.test:3128 NO_PROXY=internal.test
-	run -0 guest 'env | grep -i _proxy | sort'
-	[ "${lines[*]}" = "HTTP_PROXY=http://proxy.test:3128 NO_PROXY=internal.test http_proxy=http://proxy.test:3128 no_proxy=internal.test" ]
-	export HTTPS_PROXY=http://other.test:1
-	run -0 guest 'echo $https_proxy'
-	[ "$output" = http://other.test:1 ]
-	unset http_proxy HTTPS_PROXY
-	run -1 guest 'env | grep -i http_proxy'
-}
-
-@test "WSLENV wins over autoProxy" {
-	export https_proxy=http://proxy.test:3128 WSLENV=https_proxy/u
-	run -0 guest 'echo $https_proxy'
-	[ "$output" = http://proxy.test:3128 ]
-	export WSLENV=HTTPS_PROXY/u HTTPS_PROXY=http://mine.test
-	run -0 guest 'echo $HTTPS_PROXY $https_proxy'
-	[ "$output" = "http://mine.test http://proxy.test:3128" ]
-}
-
-@test "a proxy on the host's loopback is left out, with one warning that names it" {
-	export http_proxy=http://127.0.0.1:3128 no_proxy=a.test
-	run -0 --separate-stderr guest 'env | grep -ci _proxy || true'
-	[ "$output" = 0 ]
-	[[ $stderr == *"http://127.0.0.1:3128"* ]]
-	run -0 --separate-stderr wsl true
-	[ -z "$stderr" ]
-}
-
-@test "autoProxy=false passes nothing" {
-	export http_proxy=http://proxy.test:3128
-	restart_with '[wsl2]' autoProxy=false
-	run -1 guest 'env | grep -i _proxy'
-	rm "$HOME/.wslconfig"
-	wsl --shutdown
-}
-
-@test "networkingMode=none: loopback only, and it says so" {
-	restart_with '[wsl2]' networkingMode=none
-	run -0 wsl -e wslinfo --networking-mode
-	[ "$output" = none ]
-	run -0 guest 'ls /sys/class/net; ping -c 1 -q 127.0.0.1 >/dev/null'
-	[[ $output != *eth0* ]]
-	status_has 's["networkingMode"] == "none" and s["guestAddress"] == "" and s["forwardedPorts"] == []'
-}
-
-@test "networkingMode=bridged without a switch: warnings, no network, the command runs" {
-	restart_with '[wsl2]' networkingMode=bridged
-	run -0 --separate-stderr wsl echo fine
-	[ "$output" = fine ]
-	[[ $stderr == *"wsl2.vmSwitch"* ]]
-	[[ $stderr == *"falling back to networkingMode None"* ]]
-	run -0 wsl -e wslinfo --networking-mode
-	[ "$output" = none ]
-}
-
-@test "firewall=false exposes nothing either" {
-	local port=$((31000 + RANDOM % 1000)) address
-	restart_with '[wsl2]' firewall=false
-	"$WSL" -e netprobe serve 0.0.0.0 $port >"$SANDBOX/serve" 3>&- &
-	local server=$!
-	eventually 10 grep -q ready "$SANDBOX/serve"
-	run -0 "$SANDBOX/netprobe" wait 127.0.0.1 $port open 3000
-	for address in $(hostname -I); do
-		[[ $address == fe80* ]] || run ! "$SANDBOX/netprobe" wait "$address" $port open 300
+setup() { SERVERS=(); }
+teardown() {
+	local pid
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs
+	for pid in "${SERVERS[@]}"; do
+		kill "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
 	done
-	kill $server
-	wait $server || true
-	rm "$HOME/.wslconfig"
+}
+
+port() { echo $((BASE + $1)); }
+gateway() { sed "s/[0-9]*$/$GATEWAY4/" "$SANDBOX/address"; }
+gateway6() {
+	wsl -e sh -c 'ip -6 -o addr show eth0 scope global' | awk '{ sub("::.*", "", $4); print $4 }' |
+		sed "s/$/::$GATEWAY6/"
+}
+need_ipv6() { grep -q . /proc/net/if_inet6 || skip "the host has no IPv6"; }
+
+host_serves() { # COMMAND ADDRESS PORT
+	local out=$SANDBOX/host-$RANDOM$RANDOM
+	"$SANDBOX/netprobe" "$@" >"$out" 2>&1 3>&- &
+	SERVERS+=($!)
+	eventually 10 grep -q ready "$out" || { cat "$out"; return 1; }
+}
+guest() { wsl -d box -e netprobe "$@"; }
+
+@test "eth0 has an address, a default route and the MTU of the plan before the first command" {
+	run -0 wsl -d box -e ip -4 -o addr show eth0
+	[[ $output == *inet* ]]
+	run -0 wsl -d box -e ip -4 route show default
+	[[ $output == "default via $(gateway) dev eth0"* ]]
+	run -0 wsl -d box -e cat /sys/class/net/eth0/mtu
+	[ "$output" = 65520 ]
+	run -0 wsl -d box -e cat /sys/class/net/lo/operstate
+	run -0 wsl -d box -e cat /proc/sys/net/ipv4/ping_group_range
+	[[ $output =~ ^0[[:space:]]+2147483647$ ]]
+}
+
+@test "the network of the VM is none of the host's" {
+	local net
+	net=$(sed 's/[0-9]*$/0/' "$SANDBOX/address")
+	! awk 'NR > 1 { print $2 }' /proc/net/route |
+		grep -qi "$(printf '%02X' $(tr . '\n' <<<"$net" | tac))"
+}
+
+@test "gns configured the interface without complaints" {
+	run -0 wsl -d box -e cat /proc/net/route
+	[[ $output == *eth0* ]]
+	run ! grep -q "network is not configured" "$XDG_STATE_HOME/lxss/wslservice.log"
+}
+
+@test "the gateway answers pings" {
+	wsl -d box -e ping -c 1 -W 2 "$(gateway)"
+}
+
+@test "TCP reaches the host's loopback at the gateway's address" {
+	host_serves serve 127.0.0.1 "$(port 1)"
+	run -0 guest echo "$(gateway)" "$(port 1)" hello
+	[ "$output" = hello ]
+}
+
+@test "200 MB each way arrive as they were sent, also both at once" {
+	host_serves serve 127.0.0.1 "$(port 2)"
+	guest send "$(gateway)" "$(port 2)" 200000000
+	guest get "$(gateway)" "$(port 2)" 200000000
+	guest both "$(gateway)" "$(port 2)" 50000000
+}
+
+@test "a refused connection is refused, at once" {
+	run ! guest echo "$(gateway)" "$(port 3)" hello
+	[[ $output == *refused* ]]
+}
+
+@test "UDP reaches the host's loopback, small and large" {
+	host_serves udp-serve 127.0.0.1 "$(port 4)"
+	run -0 guest udp "$(gateway)" "$(port 4)" ping
+	[ "$output" = ping ]
+}
+
+@test "IPv6 reaches the host's loopback, TCP, UDP and ping" {
+	need_ipv6
+	host_serves serve ::1 "$(port 5)"
+	host_serves udp-serve ::1 "$(port 6)"
+	run -0 guest echo "$(gateway6)" "$(port 5)" hello
+	[ "$output" = hello ]
+	guest both "$(gateway6)" "$(port 5)" 20000000
+	run -0 guest udp "$(gateway6)" "$(port 6)" ping
+	[ "$output" = ping ]
+	wsl -d box -e ping -c 1 -W 2 "$(gateway6)"
+}
+
+@test "two distributions share addresses and ports" {
+	local out
+	[ "$(wsl -d box -e cat /proc/net/if_inet6 | sort)" = "$(wsl -d other -e cat /proc/net/if_inet6 | sort)" ]
+	"$WSL" -d box -e netprobe serve 127.0.0.1 "$(port 7)" >"$SANDBOX/shared" 2>&1 3>&- &
+	SERVERS+=($!)
+	eventually 10 grep -q ready "$SANDBOX/shared"
+	run -0 wsl -d other -e sh -c "echo E | nc -w 1 127.0.0.1 $(port 7) </dev/null && echo there"
+	[[ $output == *there* ]]
+}
+
+@test "2000 connections at a time" {
+	host_serves serve 127.0.0.1 "$(port 8)"
+	WSL_DEADLINE=120 guest many "$(gateway)" "$(port 8)" 2000
+}
+
+@test "a command that ends leaves no connection behind" {
+	local before
+	sockets() { find "/proc/$(relay_pid)/fd" -lname 'socket:*' | wc -l; }
+	host_serves serve 127.0.0.1 "$(port 9)"
+	"$WSL" -d box -e sleep 60 3>&- & # the VM stays
+	SERVERS+=($!)
+	eventually 10 guest echo "$(gateway)" "$(port 9)" hello
+	before=$(sockets)
+	guest many "$(gateway)" "$(port 9)" 20
+	no_more() { [ "$(sockets)" -le "$before" ]; }
+	eventually 10 no_more
+}
+
+@test "the relay's system calls are filtered and its capabilities gone" {
+	wsl -d box true
+	run -0 cat "/proc/$(relay_pid)/status"
+	[[ $output =~ Seccomp:[[:space:]]2 ]]
+	[[ $output =~ CapEff:[[:space:]]0000000000000000 ]]
+	[[ $output =~ NoNewPrivs:[[:space:]]1 ]]
+}
+
+@test "a dhcp client gets an address of the same network" {
+	wsl -d box -e sh -c 'command -v udhcpc' || skip "no DHCP client in the root file system"
+	run -0 wsl -d box -e udhcpc -i eth0 -n -q -f -t 3 -s /bin/true
+	[[ $output == *"${GATEWAY4:+$(gateway | sed 's/[0-9]*$//')}"* ]]
+}
+
+@test "networkingMode none: loopback only, and the VM starts" {
 	wsl --shutdown
+	wslconf '[wsl2]' networkingMode=none
+	run -0 wsl -d box -e sh -c 'cd /sys/class/net && echo *'
+	[[ $output != *eth0* ]]
+	run -0 wsl -d box -e ping -c 1 -W 2 127.0.0.1
+	run ! wsl -d box -e ping -c 1 -W 2 "$(gateway)"
+}
+
+@test "modes that are not offered fall back, and say so" {
+	wsl --shutdown
+	wslconf '[wsl2]' networkingMode=bridged
+	run -0 --separate-stderr wsl -d box true
+	[[ $stderr == *"Bridged networking requires wsl2.vmSwitch to be set."* ]]
+	[[ $stderr == *"(networkingMode Bridged), falling back to networkingMode None."* ]]
+	wsl --shutdown
+	wslconf '[wsl2]' networkingMode=mirrored
+	run -0 --separate-stderr wsl -d box true
+	[[ $stderr == *"Falling back to NAT networking."* ]]
+	rm -f "$HOME/.wslconfig"
+	wsl --shutdown
+	wsl -d box -e ping -c 1 -W 2 "$(gateway)"
+}
+
+@test "the relay's death is the VM's, and the next command works" {
+	wsl -d box true
+	kill -9 "$(relay_pid)"
+	eventually 20 is_stopped box
+	wsl -d box -e ping -c 1 -W 2 "$(gateway)"
 }
