@@ -12,8 +12,8 @@
 
 #include "common/cleanup.h"
 #include "io/datagrams.h"
+#include "io/listeners.h"
 #include "io/loop.h"
-#include "netconf/listeners.h"
 
 #define MAX_PEERS 1024u
 #define IDLE_MS   65000u

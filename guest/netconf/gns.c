@@ -47,7 +47,7 @@ static int start_names(struct gns *g, const struct msg_net_config *m, struct err
 	return r < 0 ? err_code(err, r, "cannot write the VM's resolv.conf") : 0;
 }
 
-static void start_localhost(struct gns *g)
+static void start_localhost(struct gns *g, const struct msg_net_config *m)
 {
 	pid_t pid = fork();
 
@@ -58,7 +58,7 @@ static void start_localhost(struct gns *g)
 	if (pid == 0) {
 		close_others(-1, -1);
 		log_init("localhost", LOG_FD, LOG_INFO, true);
-		localhost_main();
+		localhost_main(m->gateway4, m->host_loopback);
 	}
 	g->localhost = true;
 }
@@ -73,7 +73,7 @@ static void net_config(struct gns *g, uint32_t seq, const struct msg_net_config 
 	if (r < 0)
 		log_warn("%s", err.text);
 	if (m->localhost_forwarding && !g->localhost)
-		start_localhost(g);
+		start_localhost(g, m);
 	channel_result(g->service, seq, r < 0 ? &err : NULL);
 }
 

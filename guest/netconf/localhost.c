@@ -6,12 +6,17 @@
  *   VSOCK_PORT_FORWARD(family, port): the host's relay connects there, and the stream is joined
  *   with a connection to 127.0.0.1 or ::1. Half-closes travel both ways. With UDP a stream is one
  *   peer, which gets a socket of its own (datagram.c).
+ *   In mirrored mode the service tells the host's listening ports in turn. Each gets a listener on
+ *   127.0.0.1 here (or on all addresses), unless the guest uses the port; connections are carried on
+ *   to the gateway, which is the host's loopback. A program that wants the port finds it in use, as
+ *   it would on the host. These listeners are not reported.
  * LIMITS
  *   MAX_PORTS offered ports and MAX_STREAMS joined streams; beyond them ports are not offered,
  *   streams are refused.
  */
 #include "netconf/localhost.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -25,11 +30,11 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "io/channel.h"
+#include "io/listeners.h"
 #include "io/loop.h"
 #include "io/pump.h"
 #include "io/socket.h"
 #include "netconf/datagram.h"
-#include "netconf/listeners.h"
 #include "protocol/message.h"
 
 #define SCAN_MS     150u
@@ -56,6 +61,14 @@ struct stream { /* two descriptors a side: each pump watches its own */
 	bool in_done, out_done;
 };
 
+struct mirror { /* a port of the host */
+	struct localhost *localhost;
+	struct mirror *next;
+	struct watch *watch;
+	unsigned port;
+	int fd; /* -1: the guest has it */
+};
+
 struct localhost {
 	struct loop *loop;
 	struct channel *service;
@@ -65,7 +78,9 @@ struct localhost {
 	unsigned current;
 	struct offer *offers;
 	struct stream *streams;
-	unsigned n_offers, n_streams;
+	struct mirror *mirrors;
+	struct in_addr gateway;
+	unsigned n_offers, n_streams, n_mirrors, host_loopback;
 };
 
 /* --- streams --- */
@@ -131,14 +146,14 @@ static void connected(struct watch *w, int fd, uint32_t events, void *arg)
 		stream_free(s);
 }
 
-static void stream_new(struct localhost *l, const struct offer *o, int host)
+/* Takes both: @host is connected, @local is about to be. */
+static void stream_new(struct localhost *l, int host, int local)
 {
-	struct stream *s = l->n_streams < MAX_STREAMS ? calloc(1, sizeof(*s)) : NULL;
-	int local = s ? local_connect(&o->at) : -1;
+	struct stream *s = local >= 0 && l->n_streams < MAX_STREAMS ? calloc(1, sizeof(*s)) : NULL;
 
-	if (local < 0) {
+	if (!s) {
 		close(host);
-		free(s);
+		drop_fd(&local);
 		return;
 	}
 	*s = (struct stream) { .localhost = l, .host = { host, -1 }, .local = { local, -1 } };
@@ -165,7 +180,7 @@ static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
 		if (o->at.protocol == IPPROTO_UDP)
 			datagram_serve(o->localhost->loop, &o->at, host);
 		else
-			stream_new(o->localhost, o, host);
+			stream_new(o->localhost, host, local_connect(&o->at));
 	}
 }
 
@@ -229,6 +244,98 @@ static void port_closed(const struct listener *at, void *arg)
 	}
 }
 
+/* --- ports of the host --- */
+
+static int connect_gateway(const struct mirror *m)
+{
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)m->port),
+		.sin_addr = m->localhost->gateway,
+	};
+	auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno != EINPROGRESS)
+		return -1;
+	return take_fd(&fd);
+}
+
+static void mirror_ready(struct watch *w, int fd, uint32_t events, void *arg)
+{
+	struct mirror *m = arg;
+	int client;
+
+	(void)w, (void)events;
+	while ((client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		stream_new(m->localhost, client, connect_gateway(m));
+}
+
+/* Tried again when the guest gives a port up. */
+static void mirror_open(struct mirror *m)
+{
+	struct localhost *l = m->localhost;
+	bool all = l->host_loopback == HOST_LOOPBACK_ADDRESSES;
+	struct sockaddr_in sa = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)m->port),
+		.sin_addr.s_addr = htonl(all ? INADDR_ANY : INADDR_LOOPBACK),
+	};
+	int one = 1;
+
+	m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (m->fd < 0)
+		return;
+	setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(m->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(m->fd, SOMAXCONN) == 0)
+		m->watch = loop_watch(l->loop, m->fd, EPOLLIN, mirror_ready, m);
+	if (!m->watch)
+		drop_fd(&m->fd);
+}
+
+static void mirrors_retry(struct localhost *l)
+{
+	for (struct mirror *m = l->mirrors; m; m = m->next)
+		if (m->fd < 0)
+			mirror_open(m);
+}
+
+static void host_opened(struct localhost *l, unsigned port)
+{
+	struct mirror *m = l->n_mirrors < MAX_PORTS ? calloc(1, sizeof(*m)) : NULL;
+
+	if (!m)
+		return;
+	*m = (struct mirror) { .localhost = l, .next = l->mirrors, .port = port, .fd = -1 };
+	l->mirrors = m;
+	l->n_mirrors++;
+	mirror_open(m);
+}
+
+static void host_closed(struct localhost *l, unsigned port)
+{
+	for (struct mirror **at = &l->mirrors; *at; at = &(*at)->next) {
+		struct mirror *m = *at;
+
+		if (m->port != port)
+			continue;
+		*at = m->next;
+		l->n_mirrors--;
+		watch_remove(m->watch);
+		drop_fd(&m->fd);
+		free(m);
+		return;
+	}
+}
+
+static void hide_mirrors(const struct localhost *l, struct listeners *now)
+{
+	for (const struct mirror *m = l->mirrors; m; m = m->next)
+		if (m->fd >= 0)
+			listeners_clear(now, &(struct listener) { 4, IPPROTO_TCP, m->port });
+}
+
 static void scan(struct timer *t, void *arg)
 {
 	struct localhost *l = arg;
@@ -237,8 +344,10 @@ static void scan(struct timer *t, void *arg)
 	timer_set(t, SCAN_MS);
 	if (listeners_read(l->diag, now) < 0)
 		return;
+	hide_mirrors(l, now);
 	listeners_difference(before, now, port_closed, l);
 	listeners_difference(now, before, port_opened, l);
+	mirrors_retry(l);
 	l->current = !l->current;
 }
 
@@ -248,10 +357,15 @@ static void on_message(struct channel *c, struct channel_message *m, void *arg)
 {
 	struct localhost *l = arg;
 	const struct msg_hello *hello = m->msg;
+	const struct msg_port *port = m->msg;
 
 	(void)c;
-	if (m->header.type == MSG_HELLO && hello->version == PROTOCOL_VERSION &&
-	    !timer_armed(l->scan))
+	if (m->header.type == MSG_PORT_OPENED && port->port >= 1 && port->port <= 65535)
+		host_opened(l, port->port);
+	else if (m->header.type == MSG_PORT_CLOSED)
+		host_closed(l, port->port);
+	else if (m->header.type == MSG_HELLO && hello->version == PROTOCOL_VERSION &&
+		 !timer_armed(l->scan))
 		scan(l->scan, l);
 }
 
@@ -290,15 +404,18 @@ static int set_up(struct localhost *l)
 	return channel_send(l->service, MSG_HELLO, 0, &hello);
 }
 
-void localhost_main(void)
+void localhost_main(const char *gateway, unsigned host_loopback)
 {
 	struct localhost *l = calloc(1, sizeof(*l));
 	int r = l ? 0 : -ENOMEM;
 
 	prctl(PR_SET_NAME, "localhost");
 	signal(SIGPIPE, SIG_IGN);
-	if (r == 0)
+	if (r == 0) {
+		inet_pton(AF_INET, gateway, &l->gateway);
+		l->host_loopback = host_loopback;
 		r = set_up(l);
+	}
 	if (r == 0)
 		r = loop_run(l->loop);
 	if (r < 0)

@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -36,13 +38,9 @@ static enum networking_mode mode_of(const struct settings *st, ini_warn_fn warn,
 	switch (st->networking_mode) {
 	case NETWORKING_NONE:
 	case NETWORKING_NAT:
+	case NETWORKING_MIRRORED:
 		return st->networking_mode;
 	case NETWORKING_CONSOMME: /* user-mode network: what "nat" is here */
-		return NETWORKING_NAT;
-	case NETWORKING_MIRRORED:
-		warn("Mirrored networking mode is not supported: the host's interfaces cannot be "
-		     "shared with the VM.\nFalling back to NAT networking.",
-		     arg);
 		return NETWORKING_NAT;
 	case NETWORKING_BRIDGED:
 		if (!st->vm_switch)
@@ -63,7 +61,14 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 		.dns_address = st->dns_tunneling_address,
 		.localhost_forwarding = st->localhost_forwarding,
 		.auto_proxy = st->auto_proxy,
+		.host_address_loopback = st->host_address_loopback,
 	};
+	if (ret->mode == NETWORKING_MIRRORED && !ret->localhost_forwarding) {
+		warn("The wsl2.localhostForwarding setting has no effect when using mirrored "
+		     "networking mode",
+		     arg);
+		ret->localhost_forwarding = true;
+	}
 	port_set_parse(&ret->ignored, st->ignored_ports, warn, arg);
 	if (st->dns_tunneling && ntohl(st->dns_tunneling_address) >> 24 == 127) {
 		warn("experimental.dnsTunnelingIpAddress must not be a loopback address: DNS "
@@ -84,7 +89,9 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 
 const char *machine_net_mode(const struct machine_net *n)
 {
-	return n->mode == NETWORKING_NONE ? "none" : "nat";
+	return n->mode == NETWORKING_NONE       ? "none"
+	       : n->mode == NETWORKING_MIRRORED ? "mirrored"
+						: "nat";
 }
 
 bool machine_net_copies_hosts(const struct machine_net *n)
@@ -99,7 +106,8 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 	*ret = (struct machine_net_texts) { .address4 = "" };
 	if (n->mode == NETWORKING_NONE)
 		return;
-	inet_ntop(AF_INET, &p->guest, ret->address4, sizeof(ret->address4));
+	inet_ntop(AF_INET, n->host_address ? (const void *)&n->host_address : &p->guest,
+		  ret->address4, sizeof(ret->address4));
 	inet_ntop(AF_INET, &p->gateway, ret->gateway4, sizeof(ret->gateway4));
 	if (p->ipv6)
 		inet_ntop(AF_INET6, &p->guest6, ret->address6, sizeof(ret->address6));
@@ -109,7 +117,22 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 		inet_ntop(AF_INET, &n->dns_address, ret->tunnel, sizeof(ret->tunnel));
 }
 
-/* --- the host's resolv.conf --- */
+/* --- what may change underneath --- */
+
+/* Where packets to the world leave from: connecting a datagram socket asks the routes, and sends
+ * nothing. 0: nowhere. */
+static uint32_t primary_address(void)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(9) };
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(sa);
+
+	sa.sin_addr.s_addr = htonl(0xc6120001); /* 198.18.0.1: nobody's (RFC 2544) */
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
+		return 0;
+	return ntohl(sa.sin_addr.s_addr) >> 24 == 127 ? 0 : sa.sin_addr.s_addr;
+}
 
 static void resolv_conf_stat(struct stat *ret)
 {
@@ -121,6 +144,8 @@ bool machine_net_stale(const struct machine_net *n)
 {
 	struct stat now;
 
+	if (n->mode == NETWORKING_MIRRORED && primary_address() != n->host_address)
+		return true;
 	resolv_conf_stat(&now);
 	return now.st_dev != n->resolv_conf.st_dev || now.st_ino != n->resolv_conf.st_ino ||
 	       now.st_size != n->resolv_conf.st_size ||
@@ -143,10 +168,12 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 		.dns_address = t.tunnel,
 	};
 
+	if (n->mode == NETWORKING_MIRRORED)
+		n->host_address = primary_address();
 	machine_net_describe(n, &t);
 	if (n->mode != NETWORKING_NONE) {
-		resolv_conf_stat(
-			&n->resolv_conf); /* before it is read: a change meanwhile shows later */
+		/* before it is read: a change meanwhile shows later */
+		resolv_conf_stat(&n->resolv_conf);
 		host_resolver_read(&host, RESOLV_CONF);
 		if (!n->dns_tunneling)
 			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4,
@@ -154,7 +181,11 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 		m.search.list = (const char *const *)host.search;
 		m.nameservers.list = n->dns_tunneling ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;
-		m.prefix4 = NET_PREFIX4;
+		if (n->mode == NETWORKING_MIRRORED)
+			m.host_loopback = n->host_address_loopback ? HOST_LOOPBACK_ADDRESSES
+								   : HOST_LOOPBACK_SHARED;
+		/* the host's neighbours are behind the gateway, too */
+		m.prefix4 = n->host_address ? 32 : NET_PREFIX4;
 		m.prefix6 = n->plan.ipv6 ? NET_PREFIX6 : 0;
 		m.mtu = n->plan.mtu;
 	}

@@ -21,24 +21,26 @@ struct machine_net_texts { /* "": that there is not */
 };
 
 struct machine_net {
-	enum networking_mode mode; /* in use: NETWORKING_NONE or NETWORKING_NAT */
+	enum networking_mode mode; /* in use: NETWORKING_NONE, _NAT or _MIRRORED */
 	bool dns_tunneling, localhost_forwarding, auto_proxy;
 	uint32_t dns_address;     /* of the tunnel, network byte order */
 	struct net_plan plan;     /* with NETWORKING_NAT */
 	char text[NET_PLAN_TEXT]; /* of the plan, for the relay */
-	struct port_set ignored;  /* ports that are not forwarded */
-	struct stat resolv_conf;  /* as it was when gns was told; zero: there was none */
+	bool host_address_loopback;
+	uint32_t host_address;   /* mirrored: the host's own, network byte order; 0: it has none */
+	struct port_set ignored; /* ports that are not forwarded */
+	struct stat resolv_conf; /* as it was when gns was told; zero: there was none */
 };
 
 void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_warn_fn warn,
 			void *arg);
-const char *machine_net_mode(const struct machine_net *n); /* "none", "nat" */
+const char *machine_net_mode(const struct machine_net *n); /* "none", "nat", "mirrored" */
 void machine_net_describe(const struct machine_net *n, struct machine_net_texts *ret);
 /* The host's own names are not asked for through the tunnel: its hosts file is copied. */
 bool machine_net_copies_hosts(const struct machine_net *n);
 /* NET_CONFIG, to gns. */
 void machine_net_send(struct machine_net *n, struct channel *gns);
-/* Has the host's resolv.conf become another one since? Costs one stat(2). */
+/* Has the host's resolv.conf, or with mirrored its address, become another one since? */
 bool machine_net_stale(const struct machine_net *n);
 
 #endif

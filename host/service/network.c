@@ -5,12 +5,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "config/paths.h"
+#include "io/listeners.h"
 #include "io/loop.h"
 #include "service/machine-net.h"
 #include "service/port-owner.h"
@@ -18,7 +20,8 @@
 #include "vm/spawn.h"
 #include "vm/vm.h"
 
-#define MAX_PORTS 4096u
+#define MAX_PORTS    4096u
+#define HOST_SCAN_MS 250u
 
 struct port {
 	struct port *next;
@@ -33,6 +36,11 @@ struct network {
 	pid_t resolver_pid; /* of the child that serves now */
 	struct port *ports;
 	unsigned n_ports;
+	struct timer *scan; /* mirrored: of the host's ports, told to the guest */
+	struct {
+		struct listeners told, seen, now;
+	} * host;
+	int diag;
 };
 
 /* --- names --- */
@@ -250,6 +258,80 @@ static void drop_ports(struct network *n)
 	n->n_ports = 0;
 }
 
+/* --- ports of the host, in mirrored mode --- */
+
+static void tell(struct network *n, uint16_t type, const struct listener *at)
+{
+	struct msg_port m = { .family = at->family, .protocol = at->protocol, .port = at->port };
+
+	if (at->family == 4 && at->protocol == IPPROTO_TCP && n->localhost)
+		channel_send(n->localhost, type, 0, &m);
+}
+
+static void host_opened(const struct listener *at, void *arg)
+{
+	tell(arg, MSG_PORT_OPENED, at);
+}
+
+static void host_closed(const struct listener *at, void *arg)
+{
+	tell(arg, MSG_PORT_CLOSED, at);
+}
+
+/* Our own listeners are the guest's ports; name servers serve the machine they run on. */
+static void leave_out(struct network *n, struct listeners *l)
+{
+	const struct port_set *ignored = &machine_network(n->service->machine)->ignored;
+	struct listener at = { .family = 4, .protocol = IPPROTO_TCP, .port = 53 };
+
+	listeners_clear(l, &at);
+	for (const struct port *p = n->ports; p; p = p->next) {
+		at.port = p->number;
+		if (!p->problem && p->family == 4 && p->protocol == IPPROTO_TCP)
+			listeners_clear(l, &at);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ignored->bits); i++)
+		l->bits[0][0][i] &= ~ignored->bits[i];
+}
+
+/* A port is told when two scans in a row have found it: one that the relay is about to close for
+ * the guest would otherwise come back to it as the host's. */
+static void scan_host(struct timer *t, void *arg)
+{
+	struct network *n = arg;
+	struct listeners now;
+
+	if (!n->localhost)
+		return;
+	timer_set(t, HOST_SCAN_MS);
+	if (listeners_read(n->diag, &n->host->now) < 0)
+		return;
+	leave_out(n, &n->host->now);
+	now = n->host->now;
+	for (size_t i = 0; i < ARRAY_SIZE(now.bits[0][0]); i++)
+		now.bits[0][0][i] &= n->host->seen.bits[0][0][i];
+	listeners_difference(&n->host->told, &now, host_closed, n);
+	listeners_difference(&now, &n->host->told, host_opened, n);
+	n->host->told = now;
+	n->host->seen = n->host->now;
+}
+
+static void mirror_host(struct network *n)
+{
+	if (!n->host)
+		n->host = malloc(sizeof(*n->host));
+	if (!n->scan)
+		n->scan = loop_timer(n->service->loop, scan_host, n);
+	if (n->diag < 0)
+		n->diag = listeners_open();
+	if (!n->host || !n->scan || n->diag < 0) {
+		log_warn("the host's ports are not shared with the guest");
+		return;
+	}
+	memset(n->host, 0, sizeof(*n->host));
+	scan_host(n->scan, n);
+}
+
 static void localhost_closed(struct channel *c, int reason, void *arg)
 {
 	struct network *n = arg;
@@ -268,6 +350,8 @@ void network_localhost(struct network *n, struct channel *c)
 	drop_ports(n);
 	n->localhost = c;
 	channel_set_owner(c, &localhost_ops, n);
+	if (machine_network(n->service->machine)->mode == NETWORKING_MIRRORED)
+		mirror_host(n);
 }
 
 static char *describe(const struct port *p)
@@ -325,8 +409,10 @@ struct network *network_new(struct service *s)
 {
 	struct network *n = calloc(1, sizeof(*n));
 
-	if (n)
+	if (n) {
 		n->service = s;
+		n->diag = -1;
+	}
 	return n;
 }
 
@@ -336,6 +422,9 @@ struct network *network_free(struct network *n)
 		return NULL;
 	network_reset(n);
 	child_forget(n->resolver_child);
+	timer_free(n->scan);
+	drop_fd(&n->diag);
+	free(n->host);
 	free(n);
 	return NULL;
 }

@@ -222,8 +222,11 @@ struct msg_net_config {
 	const char *dns_address; /* of the tunnel, put on lo; "": no tunnel */
 	struct strv nameservers, search; /* of resolv.conf */
 	uint32_t localhost_forwarding; /* report listening ports */
+	uint32_t host_loopback; /* enum host_loopback: what of the host's loopback the guest shares */
 };
-struct msg_port { /* a listening socket of the guest */
+enum host_loopback { HOST_LOOPBACK_NONE, HOST_LOOPBACK_SHARED, HOST_LOOPBACK_ADDRESSES };
+
+struct msg_port { /* a listening socket of the guest; to the guest: one of the host */
 	uint32_t family; /* 4 or 6 */
 	uint32_t protocol; /* 6 TCP, 17 UDP */
 	uint32_t port;

@@ -157,10 +157,6 @@ guest() { wsl -d box -e netprobe "$@"; }
 	run -0 --separate-stderr wsl -d box true
 	[[ $stderr == *"Bridged networking requires wsl2.vmSwitch to be set."* ]]
 	[[ $stderr == *"(networkingMode Bridged), falling back to networkingMode None."* ]]
-	wsl --shutdown
-	wslconf '[wsl2]' networkingMode=mirrored
-	run -0 --separate-stderr wsl -d box true
-	[[ $stderr == *"Falling back to NAT networking."* ]]
 	rm -f "$HOME/.wslconfig"
 	wsl --shutdown
 	wsl -d box -e ping -c 1 -W 2 "$(gateway)"

@@ -14,8 +14,8 @@
 
 #include "applets/applets.h"
 #include "common/util.h"
+#include "io/listeners.h"
 #include "netconf/dns-message.h"
-#include "netconf/listeners.h"
 
 /* example.org A, EDNS with 1232 bytes */
 static const uint8_t query[] = "\x12\x34\x01\0\0\x01\0\0\0\0\0\x01"

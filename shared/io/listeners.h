@@ -1,12 +1,12 @@
-/* guest/netconf/listeners.h - which ports programs of the VM wait at, by sock_diag(7)
+/* shared/io/listeners.h - which ports programs of this machine wait at, by sock_diag(7)
  *
  * A set of families, protocols and ports. Sockets bound to a wildcard or a loopback address count; a
  * dual-stack socket on [::] counts for both families (spec network.md section 4). TCP: what listens.
  * UDP: what is not connected, apart from ports the kernel hands out to clients and those of DNS,
  * DHCP and multicast names, which mean the guest itself.
  */
-#ifndef GUEST_NETCONF_LISTENERS_H
-#define GUEST_NETCONF_LISTENERS_H
+#ifndef SHARED_IO_LISTENERS_H
+#define SHARED_IO_LISTENERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,11 @@ struct listener {
 static inline bool listeners_has(const struct listeners *l, const struct listener *at)
 {
 	return l->bits[at->protocol == 17][at->family == 6][at->port / 64] >> (at->port % 64) & 1;
+}
+
+static inline void listeners_clear(struct listeners *l, const struct listener *at)
+{
+	l->bits[at->protocol == 17][at->family == 6][at->port / 64] &= ~(1ull << (at->port % 64));
 }
 
 /* Calls @fn for everything that is in @now and not in @before. */

@@ -1,5 +1,5 @@
-/* guest/netconf/listeners.c - which ports programs of the VM wait at */
-#include "netconf/listeners.h"
+/* shared/io/listeners.c - which ports programs of this machine wait at */
+#include "io/listeners.h"
 
 #include <errno.h>
 #include <netinet/in.h>
