@@ -124,6 +124,8 @@ static void set_sysctls(void)
 	} sysctls[] = {
 		/* every user may ping */
 		{ "/proc/sys/net/ipv4/ping_group_range", "0 2147483647" },
+		/* thousands of clients of a forwarded port come at the same moment */
+		{ "/proc/sys/net/core/somaxconn", "16384" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sysctls); i++) {

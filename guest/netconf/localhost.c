@@ -23,6 +23,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,7 +41,8 @@
 #define SCAN_MS     150u
 #define CONNECT_MS  10000u
 #define MAX_PORTS   4096u
-#define MAX_STREAMS 8192u
+#define MAX_STREAMS 16384u
+#define MAX_FILES   (4 * MAX_STREAMS + 4 * MAX_PORTS)
 
 struct localhost;
 
@@ -170,18 +172,27 @@ static void stream_new(struct localhost *l, int host, int local)
 
 /* --- offers --- */
 
+/* Called with errno of accept4(): without memory or descriptors the listener is left alone until the
+ * next scan, instead of being found ready again and again. */
+static void rest_if_out(struct watch *w)
+{
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		watch_set(w, 0);
+}
+
 static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
 {
 	struct offer *o = arg;
 	int host;
 
-	(void)w, (void)events;
+	(void)events;
 	while ((host = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		if (o->at.protocol == IPPROTO_UDP)
 			datagram_serve(o->localhost->loop, &o->at, host);
 		else
 			stream_new(o->localhost, host, local_connect(&o->at));
 	}
+	rest_if_out(w);
 }
 
 static void report(struct localhost *l, uint16_t type, const struct listener *at)
@@ -267,9 +278,10 @@ static void mirror_ready(struct watch *w, int fd, uint32_t events, void *arg)
 	struct mirror *m = arg;
 	int client;
 
-	(void)w, (void)events;
+	(void)events;
 	while ((client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		stream_new(m->localhost, client, connect_gateway(m));
+	rest_if_out(w);
 }
 
 /* Tried again when the guest gives a port up. */
@@ -336,6 +348,15 @@ static void hide_mirrors(const struct localhost *l, struct listeners *now)
 			listeners_clear(now, &(struct listener) { 4, IPPROTO_TCP, m->port });
 }
 
+static void wake_listeners(struct localhost *l)
+{
+	for (struct offer *o = l->offers; o; o = o->next)
+		watch_set(o->watch, EPOLLIN);
+	for (struct mirror *m = l->mirrors; m; m = m->next)
+		if (m->watch)
+			watch_set(m->watch, EPOLLIN);
+}
+
 static void scan(struct timer *t, void *arg)
 {
 	struct localhost *l = arg;
@@ -348,6 +369,7 @@ static void scan(struct timer *t, void *arg)
 	listeners_difference(before, now, port_closed, l);
 	listeners_difference(now, before, port_opened, l);
 	mirrors_retry(l);
+	wake_listeners(l);
 	l->current = !l->current;
 }
 
@@ -381,6 +403,15 @@ static void on_close(struct channel *c, int reason, void *arg)
 
 static const struct channel_ops service_ops = { on_message, on_close };
 
+/* Streams have four descriptors each. If the limit stays, accepting fails and rests (see scan()). */
+static void raise_limit(void)
+{
+	struct rlimit files = { MAX_FILES, MAX_FILES };
+
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		log_warn("localhost: few connections at a time: %s", strerror(errno));
+}
+
 static int set_up(struct localhost *l)
 {
 	struct msg_hello hello = {
@@ -411,6 +442,7 @@ void localhost_main(const char *gateway, unsigned host_loopback)
 
 	prctl(PR_SET_NAME, "localhost");
 	signal(SIGPIPE, SIG_IGN);
+	raise_limit();
 	if (r == 0) {
 		inet_pton(AF_INET, gateway, &l->gateway);
 		l->host_loopback = host_loopback;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,7 +80,8 @@ int vsock_listen(uint32_t port, uint32_t *ret_port)
 	};
 	socklen_t len = sizeof(sa);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0 ||
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    listen(fd, INT_MAX) < 0 || /* the kernel's limit, net.core.somaxconn */
 	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
 		return -errno;
 	if (ret_port)

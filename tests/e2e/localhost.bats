@@ -100,6 +100,16 @@ refused() { ! probe wait "$1" "$2" open 500; }
 	[ "$output" = "200 of 200" ]
 }
 
+@test "thousands of connections at a time, and afterwards one more" {
+	local p
+	p=$(port 23)
+	serve serve 0.0.0.0 "$p"
+	reaches 127.0.0.1 "$p"
+	WSL_DEADLINE=150 run -0 probe many 127.0.0.1 "$p" "${NET_CONNECTIONS:-3000}"
+	echo "# $output" >&3
+	eventually 20 eval '[ "$(probe echo 127.0.0.1 "$p" hello)" = hello ]'
+}
+
 @test "gigabytes each way and both ways at once, checked" {
 	local p bytes=$((${NET_GIBS:-1} << 30))
 	p=$(port 13)

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -187,16 +188,6 @@ static int64_t both_ways(int fd, uint64_t bytes)
 
 /* --- TCP --- */
 
-static void echo_all(int fd)
-{
-	char buf[65536];
-	ssize_t n;
-
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-		if (send(fd, buf, (size_t)n, MSG_NOSIGNAL) != n)
-			return;
-}
-
 static void *serving(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
@@ -206,9 +197,7 @@ static void *serving(void *arg)
 	while (n < sizeof(line) - 1 && recv(fd, line + n, 1, 0) == 1 && line[n] != '\n')
 		n++;
 	line[n] = '\0';
-	if (line[0] == 'E') {
-		echo_all(fd);
-	} else if (line[0] == 'S') {
+	if (line[0] == 'S') {
 		snprintf(text, sizeof(text), "%lld\n", (long long)check_pattern(fd));
 		send(fd, text, strlen(text), MSG_NOSIGNAL);
 	} else if (line[0] == 'G') {
@@ -223,23 +212,62 @@ static void *serving(void *arg)
 	return NULL;
 }
 
-static int cmd_serve(int argc, char **argv)
+/* Echoes are served by one thread, as they are many; the others get one each. False: it is over, or
+ * another's. */
+static bool serve_some(int epoll, int fd, bool *known)
 {
-	int fd = open_server(argv, SOCK_STREAM, argc > 2), client;
-	pthread_attr_t small;
+	static char buf[65536];
+	ssize_t n = recv(fd, buf, *known ? sizeof(buf) : 2, *known ? 0 : MSG_PEEK);
+	pthread_t t;
 
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, 256 * 1024);
-	pthread_attr_setdetachstate(&small, PTHREAD_CREATE_DETACHED);
+	if (n > 0 && !*known && buf[0] == 'E') {
+		*known = true;
+		return recv(fd, buf, 2, 0) == 2;
+	}
+	if (n > 0 && *known)
+		return send(fd, buf, (size_t)n, MSG_NOSIGNAL) == n;
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+	if (n <= 0 || pthread_create(&t, NULL, serving, (void *)(intptr_t)fd) != 0)
+		close(fd);
+	else
+		pthread_detach(t);
+	*known = false;
+	return true;
+}
+
+static void watch(int epoll, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.fd = fd };
+
+	epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static _Noreturn int cmd_serve(int argc, char **argv)
+{
+	int listener = open_server(argv, SOCK_STREAM, argc > 2), epoll = epoll_create1(0);
+	static bool known[65536];
+
 	printf("ready\n");
 	fflush(stdout);
-	while ((client = accept(fd, NULL, NULL)) >= 0) {
-		pthread_t t;
+	watch(epoll, listener);
+	for (;;) {
+		struct epoll_event ev;
+		int fd;
 
-		if (pthread_create(&t, &small, serving, (void *)(intptr_t)client) != 0)
-			close(client);
+		if (epoll_wait(epoll, &ev, 1, -1) < 1)
+			continue;
+		fd = ev.data.fd;
+		if (fd == listener) {
+			fd = accept(listener, NULL, NULL);
+			if (fd >= 65536)
+				close(fd);
+			else if (fd >= 0)
+				watch(epoll, fd);
+		} else if (!serve_some(epoll, fd, &known[fd])) {
+			known[fd] = false;
+			close(fd);
+		}
 	}
-	die("accept");
 }
 
 static int say(char **argv, const char *line)
