@@ -31,6 +31,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "io/loop.h"
+#include "net/fragment.h"
 #include "net/frame.h"
 #include "net/pieces.h"
 #include "net/segment.h"
@@ -57,6 +58,7 @@ struct net {
 	struct net_plan plan;
 	struct stack *stack;
 	struct tcp *tcp;
+	struct fragments *fragments;
 	struct virtqueue *vq[QUEUE_COUNT];
 	uint64_t features;
 	bool tx_kicked, rx_starved;
@@ -284,9 +286,13 @@ static int take_other(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
 		      const struct iovec *iov, unsigned segments, size_t len)
 {
 	iov_read(iov, segments, n->frame, len);
-	if (frame_finish(h, n->features, n->frame, len) < 0 ||
-	    (stack_sockets(n->stack) + tcp_connections(n->tcp) >= LIMIT_NET_SOCKETS &&
-	     frame_opens(n->frame, len)))
+	if (frame_finish(h, n->features, n->frame, len) < 0 || !frame_common(n->frame, len))
+		return -1;
+	len = fragments_take(n->fragments, n->frame, len);
+	if (!len)
+		return 1; /* a part, kept */
+	if (stack_sockets(n->stack) + tcp_connections(n->tcp) >= LIMIT_NET_SOCKETS &&
+	    frame_opens(n->frame, len))
 		return -1;
 	stack_input(n->stack, n->frame, len);
 	return 1;
@@ -463,7 +469,8 @@ struct net *net_new(struct loop *loop, const struct net_plan *plan)
 	n->plan = *plan;
 	n->stack = stack_new(loop, plan, output, n);
 	n->tcp = tcp_new(loop, &n->plan, tcp_output, n);
-	return n->stack && n->tcp ? n : net_free(n);
+	n->fragments = fragments_new();
+	return n->stack && n->tcp && n->fragments ? n : net_free(n);
 }
 
 struct net *net_free(struct net *n)
@@ -473,6 +480,7 @@ struct net *net_free(struct net *n)
 	while (n->n_backlog)
 		backlog_pop(n);
 	tcp_free(n->tcp);
+	fragments_free(n->fragments);
 	stack_free(n->stack);
 	free(n);
 	return NULL;

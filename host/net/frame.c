@@ -90,26 +90,45 @@ int frame_finish(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features, ui
 	return finish_checksum(frame, len, h->hdr.csum_start, h->hdr.csum_offset);
 }
 
-/* Headers behind extension headers or fragments count as "opens": being too careful costs only when
- * the limit is reached. */
+/* The protocol above IP and where its header begins; 0: another kind of frame. */
+static unsigned protocol_of(const uint8_t *frame, size_t len, size_t *at)
+{
+	unsigned type = len >= NET_FRAME_MIN ? (unsigned)frame[12] << 8 | frame[13] : 0;
+	const uint8_t *ip = frame + NET_FRAME_MIN;
+
+	if (type == ETHERTYPE_IPV4 && len >= NET_FRAME_MIN + 20u && ip[0] == 0x45) {
+		*at = NET_FRAME_MIN + 20u;
+		return ip[9];
+	}
+	if (type == ETHERTYPE_IPV6 && len >= NET_FRAME_MIN + 40u && ip[0] >> 4 == 6) {
+		*at = NET_FRAME_MIN + 40u;
+		return ip[6];
+	}
+	return 0;
+}
+
+bool frame_common(const uint8_t *frame, size_t len)
+{
+	size_t at;
+
+	if (len >= NET_FRAME_MIN && frame[12] == 0x08 && frame[13] == 0x06) /* ARP */
+		return true;
+	switch (protocol_of(frame, len, &at)) {
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		return true;
+	}
+	return false;
+}
+
 bool frame_opens(const uint8_t *frame, size_t len)
 {
-	unsigned type, proto;
-	size_t at = NET_FRAME_MIN;
+	size_t at = 0;
+	unsigned protocol = protocol_of(frame, len, &at);
 
-	if (len < NET_FRAME_MIN)
-		return false;
-	type = (unsigned)frame[12] << 8 | frame[13];
-	if (type == ETHERTYPE_IPV4 && len >= at + 20) {
-		proto = frame[at + 9];
-		at += 4u * (frame[at] & 15u);
-	} else if (type == ETHERTYPE_IPV6 && len >= at + 40) {
-		proto = frame[at + 6];
-		at += 40;
-	} else {
-		return false;
-	}
-	if (proto != IPPROTO_TCP)
-		return true;
+	if (protocol != IPPROTO_TCP)
+		return protocol;
 	return len > at + 13 && (frame[at + 13] & 0x12) == 0x02; /* SYN without ACK */
 }

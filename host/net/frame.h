@@ -24,6 +24,10 @@ int frame_finish(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features, ui
 /* As above without a checksum: the header is one the guest may send. */
 int frame_check(const struct virtio_net_hdr_mrg_rxbuf *h, uint64_t features);
 
+/* Of the kinds the stack is meant for: ARP, and ICMP, TCP and UDP over IPv4 without options or over
+ * IPv6 without extension headers. It has code for others, which nobody here needs. */
+bool frame_common(const uint8_t *frame, size_t len);
+
 /* The frame would open a connection or a flow of datagrams: TCP with SYN alone, or UDP or ICMP. */
 bool frame_opens(const uint8_t *frame, size_t len);
 

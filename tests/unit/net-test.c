@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/util.h"
+#include "net/fragment.h"
 #include "net/frame.h"
 #include "net/pieces.h"
 #include "net/plan.h"
@@ -338,6 +339,115 @@ static void odd_options_do_no_harm(void **state)
 	}
 }
 
+/* --- fragments --- */
+
+static size_t fragment(uint8_t frame[NET_FRAME_MAX], unsigned id, unsigned offset, bool more,
+		       size_t bytes)
+{
+	uint8_t *ip = frame + 14;
+	uint16_t sum;
+
+	memset(frame, 0, 34);
+	frame[12] = 8;
+	ip[0] = 0x45;
+	ip[2] = (uint8_t)((20 + bytes) >> 8);
+	ip[3] = (uint8_t)(20 + bytes);
+	ip[5] = (uint8_t)id;
+	ip[6] = (uint8_t)((more ? 0x20 : 0) | offset >> 11);
+	ip[7] = (uint8_t)(offset >> 3);
+	ip[9] = IPPROTO_UDP;
+	for (size_t i = 0; i < bytes; i++)
+		ip[20 + i] = (uint8_t)((offset + i) * 13);
+	sum = (uint16_t)~frame_sum(ip, 20);
+	memcpy(ip + 10, &sum, sizeof(sum));
+	return 34 + bytes;
+}
+
+static uint8_t frame_buffer[NET_FRAME_MAX];
+
+static size_t take_fragment(struct fragments *f, unsigned id, unsigned offset, bool more,
+			    size_t bytes)
+{
+	return fragments_take(f, frame_buffer, fragment(frame_buffer, id, offset, more, bytes));
+}
+
+static void fragments_become_one_datagram(void **state)
+{
+	struct fragments *f = fragments_new();
+
+	assert_int_equal(take_fragment(f, 1, 0, true, 1480), 0);
+	assert_int_equal(take_fragment(f, 2, 0, true, 800), 0); /* another one between */
+	assert_int_equal(take_fragment(f, 1, 1480, true, 1480), 0);
+	assert_int_equal(take_fragment(f, 1, 2960, false, 33), 34 + 2993);
+	assert_int_equal(frame_sum(frame_buffer + 14, 20), 0xffff);
+	assert_int_equal(frame_buffer[16] << 8 | frame_buffer[17], 20 + 2993);
+	assert_int_equal(frame_buffer[20] | frame_buffer[21], 0);
+	for (size_t i = 0; i < 2993; i++)
+		assert_int_equal(frame_buffer[34 + i], (uint8_t)(i * 13));
+	assert_int_equal(take_fragment(f, 2, 800, false, 1), 34 + 801);
+	fragments_free(f);
+}
+
+static void odd_fragments_are_dropped(void **state)
+{
+	struct fragments *f = fragments_new();
+
+	assert_int_equal(take_fragment(f, 1, 8, false, 8), 0); /* no beginning */
+	assert_int_equal(take_fragment(f, 2, 0, true, 16), 0);
+	assert_int_equal(take_fragment(f, 2, 8, false, 16), 0); /* an overlap */
+	assert_int_equal(take_fragment(f, 2, 16, false, 8), 0); /* of what is gone */
+	assert_int_equal(take_fragment(f, 3, 0, true, 16), 0);
+	assert_int_equal(take_fragment(f, 3, 24, false, 8), 0); /* a gap */
+	assert_int_equal(take_fragment(f, 4, 0, true, 15), 0);  /* not a multiple of 8 */
+	assert_int_equal(take_fragment(f, 4, 8, false, 8), 0);
+	assert_int_equal(take_fragment(f, 5, 0, true, 0), 0);
+	assert_int_equal(take_fragment(f, 6, 0, true, 40000), 0);
+	assert_int_equal(take_fragment(f, 6, 40000, false, 30000),
+			 0); /* more than a packet holds */
+	for (unsigned id = 10; id < 10 + FRAGMENT_SLOTS + 1; id++)
+		assert_int_equal(take_fragment(f, id, 0, true, 8), 0);
+	assert_int_equal(take_fragment(f, 10, 8, false, 8), 0); /* the oldest gave way */
+	assert_int_equal(take_fragment(f, 11, 8, false, 8), 34 + 16);
+	fragments_free(f);
+}
+
+static void whole_frames_pass_unchanged(void **state)
+{
+	struct fragments *f = fragments_new();
+
+	assert_int_equal(take_fragment(f, 1, 0, false, 100), 134);
+	assert_int_equal(fragments_take(f, frame_buffer, 20), 20);
+	frame_buffer[12] = 0x86;
+	assert_int_equal(fragments_take(f, frame_buffer, 134), 134);
+	fragments_free(f);
+}
+
+static void only_common_frames_are_taken(void **state)
+{
+	uint8_t frame[60] = { [12] = 8, [13] = 6 };
+
+	assert_true(frame_common(frame, sizeof(frame))); /* ARP */
+	frame[12] = 0x88;
+	frame[13] = 0xf8;
+	assert_false(frame_common(frame, sizeof(frame)));
+	frame[12] = 8;
+	frame[13] = 0;
+	frame[14] = 0x45;
+	frame[23] = IPPROTO_UDP;
+	assert_true(frame_common(frame, sizeof(frame)));
+	assert_true(frame_opens(frame, sizeof(frame)));
+	assert_false(frame_common(frame, 33));
+	frame[23] = IPPROTO_IGMP;
+	assert_false(frame_common(frame, sizeof(frame)));
+	frame[23] = IPPROTO_TCP;
+	frame[47] = 0x10;
+	assert_false(frame_opens(frame, sizeof(frame)));
+	frame[47] = 0x02;
+	assert_true(frame_opens(frame, sizeof(frame)));
+	frame[14] = 0x46; /* options */
+	assert_false(frame_common(frame, sizeof(frame)));
+}
+
 /* --- rings and pieces --- */
 
 static void a_ring_keeps_its_order_and_its_limits(void **state)
@@ -424,6 +534,10 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(foreign_packets_are_left_alone),
 		cmocka_unit_test(odd_options_do_no_harm),
+		cmocka_unit_test(fragments_become_one_datagram),
+		cmocka_unit_test(odd_fragments_are_dropped),
+		cmocka_unit_test(whole_frames_pass_unchanged),
+		cmocka_unit_test(only_common_frames_are_taken),
 		cmocka_unit_test(a_ring_keeps_its_order_and_its_limits),
 		cmocka_unit_test(a_ring_does_not_exceed_the_pool),
 		cmocka_unit_test(pieces_of_any_cut_arrive_in_order),
