@@ -101,7 +101,8 @@ xargs -P "${E2E_JOBS:-2}" -L 1 bash -c '. "$stage/as_user"; one_file "$@"' one_f
 
 # Whatever a test left to the user lxss-test would run on for ever
 if [[ " $users " == *" user "* ]] && [ "$(id -u)" = 0 ]; then
-	if left=$(ps -u lxss-test -o pid=,args=) && [ -n "$left" ]; then
+	left=$(ps -u lxss-test -o pid=,stat=,args= | awk '$2 !~ /^Z/')
+	if [ -n "$left" ]; then
 		printf 'fail\te2e-user\tno process is left over\t%s\n' "$(head -n 1 <<<"$left")" >>"$results"
 		echo "--- processes left over:"
 		echo "$left"

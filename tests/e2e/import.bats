@@ -263,15 +263,14 @@ same_tree() { # ARCHIVE ARCHIVE
 
 @test "space of deleted files goes back to the host" {
 	wsl_box
-	local image before after
+	local image before
 	image=$(echo "$SANDBOX"/box/*.img)
 	guest 'head -c 200000000 /dev/urandom >/root/big; sync'
 	before=$(stat -c %b "$image")
-	guest 'rm /root/big; sync; sleep 1; sync'
-	wsl --shutdown
-	after=$(stat -c %b "$image")
+	guest 'rm /root/big; sync'
 	((before * 512 > 200000000))
-	((after * 512 < 150000000)) || { echo "$before $after"; false; }
+	# Discards follow the journal's commit; slow disks take their time
+	eventually 60 eval 'wsl sync; [ $(($(stat -c %b "'"$image"'") * 512)) -lt 150000000 ]'
 }
 
 @test "import-in-place: wrong arguments, missing and empty file" {

@@ -83,7 +83,7 @@ service_is_gone() { eventually 10 eval '[ -z "$(service_pid)" ]'; }
 	local kernel
 	kernel=$(kernel_pid)
 	kill -KILL "$(service_pid)"
-	eventually 10 eval '[ ! -d "/proc/'"$kernel"'" ]'
+	eventually 25 eval '[ ! -d "/proc/'"$kernel"'" ]'
 }
 
 @test "a killed kernel: the command that ran exits 1 with WSL_E_VM_CRASHED, the next works" {
@@ -159,6 +159,7 @@ service_is_gone() { eventually 10 eval '[ -z "$(service_pid)" ]'; }
 	run -255 --separate-stderr wsl --import box "$SANDBOX/box" "$ROOTFS_TAR"
 	[[ $stderr == *"$XDG_DATA_HOME"* ]]
 	chmod 700 "$XDG_DATA_HOME"
+	service_is_gone
 }
 
 @test "missing programs: the error names the file" {
