@@ -96,6 +96,19 @@ void machine_cancel(struct machine *m, const void *arg)
 	calls_cancel(&m->calls, arg);
 }
 
+/* The swap file is the VM's alone; one that the user chose stays. */
+static void unlink_swap(struct machine *m)
+{
+	if (m->swap_path && !m->settings.swap_file)
+		unlink(m->swap_path);
+}
+
+static void drop_swap(struct machine *m)
+{
+	unlink_swap(m);
+	free(take_ptr(m->swap_path));
+}
+
 /* --- off --- */
 
 static void machine_off(struct machine *m, const char *why)
@@ -122,9 +135,7 @@ static void machine_off(struct machine *m, const char *why)
 	m->vm = vm_free(m->vm);
 	if (m->service->network)
 		network_reset(m->service->network);
-	if (m->swap_path)
-		unlink(m->swap_path);
-	free(take_ptr(m->swap_path));
+	drop_swap(m);
 	calls_fail(&m->calls, &err);
 	instances_machine_gone(m->service, &err);
 	waiters_wake(&m->stop_waiters, NULL);
@@ -193,6 +204,7 @@ static void control_hello(struct machine *m, struct link *link, const struct msg
 	m->state = MACHINE_RUNNING;
 	timer_cancel(m->boot);
 	vm_booted(m->vm);
+	unlink_swap(m); /* the kernel has it open; nobody else shall */
 	free(m->service->kernel_release);
 	m->service->kernel_release = str_dup(release ? release + 1 : hello->release);
 	channel_send(m->control, MSG_VM_CONFIG, 0, &config);
@@ -459,9 +471,7 @@ static void machine_start(struct machine *m)
 		err_context(&err, "CreateVm");
 		log_err("cannot start the VM: %s", err.text);
 		m->state = MACHINE_OFF;
-		if (m->swap_path)
-			unlink(m->swap_path);
-		free(take_ptr(m->swap_path));
+		drop_swap(m);
 		waiters_wake(&m->waiters, &err);
 		service_check_idle(m->service);
 		return;
@@ -567,15 +577,13 @@ struct machine *machine_free(struct machine *m)
 	channel_free(m->control);
 	channel_free(m->gns);
 	vm_free(m->vm);
-	if (m->swap_path)
-		unlink(m->swap_path);
+	drop_swap(m);
 	if (m->have_settings)
 		settings_done(&m->settings);
 	timer_free(m->boot);
 	timer_free(m->idle);
 	timer_free(m->stop);
 	timer_free(m->names);
-	free(m->swap_path);
 	free(m->console_log);
 	free(m);
 	return NULL;
