@@ -92,6 +92,12 @@ guest() { wsl -d box -e netprobe "$@"; }
 	host_serves udp-serve 127.0.0.1 "$(port 4)"
 	run -0 guest udp "$(gateway)" "$(port 4)" ping
 	[ "$output" = ping ]
+	local size text
+	for size in 1473 30000 65507; do # the last one in two fragments
+		text=$(head -c $size /dev/zero | tr '\0' x)
+		run -0 guest udp "$(gateway)" "$(port 4)" "$text"
+		[ "$output" = "$text" ]
+	done
 }
 
 @test "IPv6 reaches the host's loopback, TCP, UDP and ping" {
