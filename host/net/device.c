@@ -15,8 +15,8 @@
  *   are dropped, as on any wire.
  * HOSTILE GUEST
  *   Headers are copied before they are looked at, and so is every frame that is not TCP. A bad
- *   header drops its frame; a bad ring stops the device. Beyond LIMIT_NET_SOCKETS host sockets no
- *   frame that could open one is taken.
+ *   header drops its frame; a bad ring stops the device. Beyond LIMIT_NET_SOCKETS host sockets, or
+ *   three quarters of the descriptors this process may have, no frame that could open one is taken.
  */
 #include "net/net.h"
 
@@ -24,6 +24,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <linux/virtio_net.h>
 
@@ -62,6 +63,7 @@ struct net {
 	struct virtqueue *vq[QUEUE_COUNT];
 	uint64_t features;
 	bool tx_kicked, rx_starved;
+	unsigned max_sockets; /* three quarters of them for TCP */
 	struct waiting backlog[BACKLOG_FRAMES];
 	unsigned backlog_head, n_backlog;
 	struct net_stats stats;
@@ -291,7 +293,7 @@ static int take_other(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
 	len = fragments_take(n->fragments, n->frame, len);
 	if (!len)
 		return 1; /* a part, kept */
-	if (stack_sockets(n->stack) + tcp_connections(n->tcp) >= LIMIT_NET_SOCKETS &&
+	if (stack_sockets(n->stack) + tcp_connections(n->tcp) >= n->max_sockets &&
 	    frame_opens(n->frame, len))
 		return -1;
 	stack_input(n->stack, n->frame, len);
@@ -375,7 +377,7 @@ static void set_features(void *arg, uint64_t features)
 
 	n->features = features;
 	tcp_limit(n->tcp, &(struct tcp_limits) {
-				  .connections = LIMIT_NET_SOCKETS / 2,
+				  .connections = n->max_sockets / 4 * 3,
 				  .segmentation4 = features & FEATURE(GUEST_TSO4),
 				  .segmentation6 = features & FEATURE(GUEST_TSO6),
 			  });
@@ -460,6 +462,15 @@ void net_get_stats(const struct net *n, struct net_stats *ret)
 	ret->sockets = stack_sockets(n->stack) + tcp_connections(n->tcp);
 }
 
+/* Sessions of the guest's users need descriptors, too. */
+static unsigned socket_limit(void)
+{
+	struct rlimit lim = { 1024, 1024 };
+
+	getrlimit(RLIMIT_NOFILE, &lim);
+	return (unsigned)MIN(lim.rlim_cur / 4 * 3, (rlim_t)LIMIT_NET_SOCKETS);
+}
+
 struct net *net_new(struct loop *loop, const struct net_plan *plan)
 {
 	struct net *n = calloc(1, sizeof(*n));
@@ -467,6 +478,7 @@ struct net *net_new(struct loop *loop, const struct net_plan *plan)
 	if (!n)
 		return NULL;
 	n->plan = *plan;
+	n->max_sockets = socket_limit();
 	n->stack = stack_new(loop, plan, output, n);
 	n->tcp = tcp_new(loop, &n->plan, tcp_output, n);
 	n->fragments = fragments_new();
