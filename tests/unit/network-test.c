@@ -316,8 +316,7 @@ static void a_loopback_tunnel_address_turns_the_tunnel_off(void **state)
 	struct settings st;
 
 	settings_parse(&st, &(struct settings_host) { .memory_bytes = 4 * GIB, .processors = 2 },
-		       "/home/x", "/home/x/.wslconfig",
-		       "[experimental]\ndnsTunnelingIpAddress=127.0.0.9\n", 49, NULL, NULL);
+		       "/home/x", "/home/x/.wslconfig", "", 0, note, warning);
 	st.dns_tunneling_address = htonl(0x7f000009);
 	machine_net_choose(&net, &st, note, warning);
 	assert_false(net.dns_tunneling);
