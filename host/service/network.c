@@ -21,6 +21,7 @@
 #include "vm/vm.h"
 
 #define MAX_PORTS    4096u
+#define RETRY_MS     2000u
 #define HOST_SCAN_MS 250u
 
 struct port {
@@ -36,7 +37,8 @@ struct network {
 	pid_t resolver_pid; /* of the child that serves now */
 	struct port *ports;
 	unsigned n_ports;
-	struct timer *scan; /* mirrored: of the host's ports, told to the guest */
+	struct timer *retry; /* of ports that were taken */
+	struct timer *scan;  /* mirrored: of the host's ports, told to the guest */
 	struct {
 		struct listeners told, seen, now;
 	} * host;
@@ -176,10 +178,36 @@ static bool is_same(const struct port *p, const struct msg_port *m)
 	return p->family == m->family && p->protocol == m->protocol && p->number == m->port;
 }
 
+static int try_port(struct vm *vm, const struct msg_port *m)
+{
+	auto_close int fd = open_loopback(m->family, m->protocol, m->port);
+
+	return fd < 0 ? fd : vm_forward(vm, m, fd);
+}
+
+/* A port that was taken may be free by now. */
+static void retry_ports(struct timer *t, void *arg)
+{
+	struct network *n = arg;
+	struct vm *vm = machine_vm(n->service->machine);
+	bool more = false;
+
+	for (struct port *p = vm ? n->ports : NULL; p; p = p->next) {
+		struct msg_port m = { .family = p->family,
+				      .protocol = p->protocol,
+				      .port = p->number };
+
+		if (p->problem && try_port(vm, &m) == 0)
+			free(take_ptr(p->problem));
+		more |= p->problem != NULL;
+	}
+	if (more)
+		timer_set(t, RETRY_MS);
+}
+
 static void port_opened(struct network *n, const struct msg_port *m)
 {
 	struct vm *vm = machine_vm(n->service->machine);
-	auto_close int fd = -1;
 	struct port *p;
 	int r;
 
@@ -193,12 +221,15 @@ static void port_opened(struct network *n, const struct msg_port *m)
 	if (!p)
 		return;
 	*p = (struct port) { .family = m->family, .protocol = m->protocol, .number = m->port };
-	fd = open_loopback(m->family, m->protocol, m->port);
-	r = fd < 0 ? fd : vm_forward(vm, m, fd);
+	r = try_port(vm, m);
 	if (r < 0) {
 		p->problem = describe_problem(m, -r);
 		log_warn("port %u (%s, IPv%u) of the guest is not forwarded: %s", m->port,
 			 m->protocol == IPPROTO_UDP ? "UDP" : "TCP", m->family, p->problem);
+		if (!n->retry)
+			n->retry = loop_timer(n->service->loop, retry_ports, n);
+		if (n->retry)
+			timer_set(n->retry, RETRY_MS);
 	}
 	p->next = n->ports;
 	n->ports = p;
@@ -423,6 +454,7 @@ struct network *network_free(struct network *n)
 	network_reset(n);
 	child_forget(n->resolver_child);
 	timer_free(n->scan);
+	timer_free(n->retry);
 	drop_fd(&n->diag);
 	free(n->host);
 	free(n);

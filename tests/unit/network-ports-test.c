@@ -197,6 +197,24 @@ static void a_taken_port_is_a_conflict_with_its_owner(void **state)
 	close(fd);
 }
 
+static void a_port_that_becomes_free_is_forwarded(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t until = now_ms() + 5000;
+	char first[128];
+	unsigned n, c;
+	int fd;
+
+	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, free_port(&fd));
+	assert_int_equal(n_forwarded, 0);
+	close(fd);
+	while (!n_forwarded && now_ms() < until)
+		loop_step(f->service.loop, 100);
+	count(f, &n, &c, first);
+	assert_int_equal(n, 1);
+	assert_int_equal(c, 0);
+}
+
 static void nonsense_of_the_guest_opens_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -288,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(ports_come_and_go),
 		TEST(a_taken_port_is_a_conflict_with_its_owner),
+		TEST(a_port_that_becomes_free_is_forwarded),
 		TEST(nonsense_of_the_guest_opens_nothing),
 		TEST(ignored_ports_are_left_alone),
 		TEST(a_relay_that_refuses_is_shown),
