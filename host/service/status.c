@@ -64,10 +64,10 @@ static char *installed_release(void)
 
 	if (read_file_at(AT_FDCWD, path, 65536, &text, NULL) < 0)
 		return str_dup("");
-	line = strstr(text, "release=");
+	line = strstr(text, "\nrelease: ");
 	if (!line)
 		return str_dup("");
-	line += strlen("release=");
+	line += strlen("\nrelease: ");
 	return str_printf("%.*s", (int)strcspn(line, "\r\n"), line);
 }
 

@@ -82,6 +82,12 @@ assert d["processors"] >= 1'
 	done
 	[[ ${lines[1]} =~ [0-9]+\.[0-9]+ ]]
 	run -0 wsl -v
+	# The kernel's version is known before it ever ran
+	wsl --shutdown
+	kill "$(service_pid)"
+	eventually 10 eval '[ -z "$(service_pid)" ]'
+	run -0 wsl --version
+	[[ ${lines[1]} =~ [0-9]+\.[0-9]+ ]]
 }
 
 @test "--help: exit code 0, on stdout, all verbs" {
