@@ -11,6 +11,8 @@
 #   $XDG_CACHE_HOME/lxss/kernel/HASH/linux     a result; HASH covers everything it was made from
 #   $XDG_CACHE_HOME/lxss/kernel/HASH/info      what that was, for people and for `wsl --version`
 #
+#   $XDG_CACHE_HOME/lxss/kernel/HASH.tree/     a build that was interrupted; the next one goes on from there
+#
 # A result appears by renaming a finished directory, so a killed build leaves nothing that looks like one. A
 # lock makes a second build wait for the first and then use what it made.
 set -euo pipefail
@@ -106,8 +108,9 @@ missing_options() {	# PACKAGE CONFIG
 		}
 		{
 			eq = index($0, "="); name = substr($0, 1, eq - 1); want = substr($0, eq + 1)
-			if (want == "n" ? (name in have) : have[name] != want)
-				printf "%s is %s, not %s\n", name, (name in have) ? have[name] : "not set", want
+			is = (name in have) ? have[name] : "n"
+			if (is != want)
+				printf "%s is %s, not %s\n", name, is, want
 		}'
 }
 
@@ -166,13 +169,22 @@ configure_tree() {	# PACKAGE TREE
 
 # ---- end of the recipe ---------------------------------------------------------------------------------------
 
+# Without their heads: saying something better about a patch does not change what it does
+patch_bodies() {
+	local p
+	for p; do
+		sed '1,/^---$/d' "$p"
+	done
+}
+
 recipe_text() { sed -n '/^# ---- the recipe/,/^# ---- end of the recipe/p' "$here/build.sh"; }
 
 # What the choice of a source version depends on
 inputs_hash() {
 	{
 		recipe_text
-		cat "$here"/config/*.config "$here"/patches/series* "$here"/patches/*.patch
+		cat "$here"/config/*.config "$here"/patches/series*
+		patch_bodies "$here"/patches/*.patch
 	} | sha256sum | cut -c1-16
 }
 
@@ -182,7 +194,7 @@ result_hash() {	# PACKAGE VERSION
 		recipe_text
 		options_of "$1"
 		# shellcheck disable=SC2046 # as above
-		cat $(patches_of "$1") /dev/null
+		patch_bodies $(patches_of "$1")
 		"$CC" --version | head -n 1
 		"$CC" -dumpmachine
 		ld --version | head -n 1
@@ -346,9 +358,17 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 mkdir "$work"
 
-prepared=
+prepared= tree=$work/tree
 if read_resolved; then
 	[ "$mode" = source ] || ! found || exit 0
+	# What kbuild had finished when it was interrupted is good; it notices what was not
+	if [ "$mode" = build ] && [ -f "$store/$(result_hash "$package" "$version").tree/lxss.config" ]; then
+		tree=$store/$(result_hash "$package" "$version").tree
+		prepared=1
+		say "going on with an interrupted build of $package $version"
+	fi
+fi
+if [ -z "$prepared" ] && read_resolved; then
 	# The record names what to take; only its tarball may have to be fetched again
 	if [ ! -f "$store/source/${package}_${version//[:\/]/_}.tar.xz" ]; then
 		apt_setup || die "cannot reach the Debian mirror"
@@ -376,32 +396,37 @@ if [ -z "$prepared" ]; then
 fi
 
 if [ "$mode" = source ]; then
-	out=$store/tree-$package-$version
+	out=$store/source/$package-$version
 	rm -rf "$out"
-	mv "$work/tree" "$out"
+	mv "$tree" "$out"
 	printf '%s\n' "$out"
 	exit 0
 fi
 ! found || exit 0
 
 hash=$(result_hash "$package" "$version")
+if [ "$tree" = "$work/tree" ]; then
+	rm -rf "$store"/*.tree
+	tree=$store/$hash.tree
+	mv "$work/tree" "$tree"
+fi
 log=$store/build.log
 say "compiling $package $version with $jobs jobs; log in $log"
 started=$SECONDS
-kernel_make "$work/tree" -j"$jobs" linux >"$log" 2>&1 9>&- || {
+kernel_make "$tree" -j"$jobs" linux >"$log" 2>&1 9>&- || {
 	grep -E -m 5 -A 3 '(error|Error|undefined reference)' "$log" >&2 || tail -n 20 "$log" >&2
 	die "compiling $package $version failed; the whole log is in $log"
 }
 elapsed=$((SECONDS - started))
 
 mkdir "$work/new"
-strip -o "$work/new/linux" "$work/tree/linux"
+strip -o "$work/new/linux" "$tree/linux"
 chmod 755 "$work/new/linux"
-cp "$work/tree/.config" "$work/new/config"
+cp "$tree/.config" "$work/new/config"
 {
 	printf 'package: %s\n' "$package"
 	printf 'version: %s\n' "$version"
-	printf 'release: %s\n' "$(cat "$work/tree/include/config/kernel.release")"
+	printf 'release: %s\n' "$(cat "$tree/include/config/kernel.release")"
 	printf 'hash: %s\n' "$hash"
 	printf 'compiler: %s\n' "$("$CC" --version | head -n 1)"
 	printf 'built: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
@@ -413,6 +438,7 @@ cp "$work/tree/.config" "$work/new/config"
 sync -f "$work/new" 2>/dev/null || true
 rm -rf "${store:?}/$hash"
 mv -T "$work/new" "$store/$hash"
+rm -rf "$tree"
 # Results nobody asked for in a month
 find "$store" -mindepth 1 -maxdepth 1 -type d -name '????????????????' -mtime +30 -exec rm -rf {} + 2>/dev/null || true
 say "done in $elapsed s: $(grep ^release: "$store/$hash/info")"
