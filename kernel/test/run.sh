@@ -74,8 +74,8 @@ sum=
 while IFS= read -r line; do
 	line=${line%$'\r'}
 	case $line in
-	'ask attach') console t1 config "ubdb=$dir/b.img" >/dev/null || echo "FAIL mconsole config" ;;
-	'ask detach') console t1 remove ubdb >/dev/null || echo "FAIL mconsole remove" ;;
+	'ask attach') check "mconsole config" console t1 config "ubdb=$dir/b.img" ;;
+	'ask detach') check "mconsole remove" console t1 remove ubdb ;;
 	*[0-9]' passed, '*[0-9]' failed') sum=$line ;;
 	'ok   '* | FAIL* | '     '*) printf '%s\n' "$line" ;;
 	*) [ -z "${VERBOSE:-}" ] || printf '# %s\n' "$line" ;;
