@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include "vm/vm.h"
 
 #define PREDECESSOR_GRACE_MS 3000
+#define REFUSE_MS	     2000
 
 struct options {
 	bool foreground, verbose;
@@ -235,30 +237,47 @@ static void tear_down(struct service *s)
 	free(s->proxy_warning);
 }
 
-/* A client that waits in the backlog is told why there is no service for it. */
-static void refuse_clients(struct service *s, const struct err *err)
+/* Answers one request with the error; --shutdown gets what it wants: there is nothing to shut down. */
+static bool refuse(int fd, const struct err *err, uint64_t until)
 {
+	struct msg_hello hello = {
+		.version = PROTOCOL_VERSION,
+		.role = ROLE_SERVICE,
+		.release = LXSS_VERSION,
+	};
 	struct msg_result result = {
 		.errnum = (uint32_t)err->errnum,
 		.error = err->id,
 		.text = err->text,
 		.context = "Service",
 	};
-	struct msg_hello hello = {
-		.version = PROTOCOL_VERSION,
-		.role = ROLE_SERVICE,
-		.release = LXSS_VERSION,
-	};
-	uint64_t until = now_ms() + 2000;
+	struct message_buffer buf = { 0 };
+	struct message_header header;
+	const uint8_t *payload;
+	bool shutdown = false;
 
-	while (s->listen_fd >= 0 && fd_wait(s->listen_fd, 1 /* POLLIN */, until) == 0) {
+	if (message_recv(fd, &buf, &header, &payload, until) == 0 &&
+	    message_send(fd, MSG_HELLO, header.seq, &hello, NULL, 0, until) == 0 &&
+	    message_recv(fd, &buf, &header, &payload, until) == 0) {
+		shutdown = header.type == MSG_SHUTDOWN || header.type == MSG_STOP_SERVICE;
+		if (shutdown)
+			result = (struct msg_result) { 0 };
+		message_send(fd, MSG_RESULT, header.seq, &result, NULL, 0, until);
+	}
+	message_buffer_done(&buf);
+	return shutdown;
+}
+
+/* Clients that wait in the backlog are told why there is no service for them. */
+static void refuse_clients(struct service *s, const struct err *err)
+{
+	uint64_t until = now_ms() + REFUSE_MS;
+	bool done = s->listen_fd < 0;
+
+	while (!done && fd_wait(s->listen_fd, POLLIN, until) == 0) {
 		auto_close int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
-		if (fd < 0)
-			continue;
-		message_send(fd, MSG_HELLO, 1, &hello, NULL, 0, until);
-		message_send(fd, MSG_RESULT, 1, &result, NULL, 0, until);
-		message_send(fd, MSG_RESULT, 2, &result, NULL, 0, until);
+		done = fd >= 0 && refuse(fd, err, until);
 	}
 }
 
