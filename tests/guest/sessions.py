@@ -34,7 +34,8 @@ class SessionTests:
             out, _, _ = self.d.run(["cat", "/proc/self/status"], shell=peer.SHELL_NONE, flags=flags)
             for line in out.splitlines():
                 if line.startswith((b"SigBlk", b"SigIgn", b"SigCgt", b"SigPnd", b"ShdPnd")):
-                    self.assertEqual(int(line.split()[1], 16), 0, line)
+                    # 32 and 33 are libc's own: nobody can reset what a test runner left ignored
+                    self.assertEqual(int(line.split()[1], 16) & ~0x180000000, 0, line)
 
     def test_no_descriptor_leaks(self):
         self.assertEqual(self.out("ls /proc/self/fd", shell=peer.SHELL_LOGIN).split(), [b"0", b"1", b"2", b"3"])
