@@ -349,8 +349,14 @@ static void channel_ready(struct watch *w, int fd, uint32_t events, void *arg)
 
 	(void)w, (void)fd;
 	c->busy++;
-	if (events & EPOLLOUT) {
+	/* Reading first, and again when writing fails: a peer's last words count, even if it left
+	 * before ours arrived. */
+	if (!c->flushing && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		receive(c);
+	if (!c->dead && !c->closing && (events & EPOLLOUT)) {
 		r = flush(c);
+		if (r < 0 && !c->flushing)
+			receive(c);
 		if (r < 0)
 			fail(c, r);
 		else if (c->flushing && !c->out)
@@ -358,9 +364,7 @@ static void channel_ready(struct watch *w, int fd, uint32_t events, void *arg)
 		else
 			update_events(c);
 	}
-	if (!c->dead && !c->closing && !c->flushing && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		receive(c);
-	else if (!c->dead && c->flushing && (events & (EPOLLHUP | EPOLLERR)))
+	if (!c->dead && c->flushing && (events & (EPOLLHUP | EPOLLERR)))
 		channel_free(c);
 	leave(c);
 }

@@ -536,6 +536,22 @@ static void a_channel_may_be_freed_in_its_callback(void **state)
 	assert_int_equal(a.closed, 1);
 }
 
+/* As a guest's relay does: it says how the program ended and leaves, not reading what we send. */
+static void last_words_are_heard_when_sending_fails(void **state)
+{
+	struct msg_text farewell = { "farewell" }, late = { "too late" };
+	struct peer a, b;
+
+	peers(&a, &b);
+	assert_int_equal(channel_send(a.c, MSG_WARNING, 0, &farewell), 0);
+	channel_free(a.c);
+	assert_int_equal(channel_send(b.c, MSG_WARNING, 0, &late), -EPIPE);
+	settle();
+	assert_int_equal(b.messages, 1);
+	assert_string_equal(b.text, "farewell");
+	assert_int_equal(b.closed, 1);
+}
+
 static void flushing_outlives_the_owner(void **state)
 {
 	size_t len = 2 << 20;
@@ -721,6 +737,7 @@ int main(void)
 		with_loop(unknown_types_are_refused_clearly),
 		with_loop(broken_peers_are_dropped),
 		with_loop(a_channel_may_be_freed_in_its_callback),
+		with_loop(last_words_are_heard_when_sending_fails),
 		with_loop(flushing_outlives_the_owner),
 		with_loop(results_become_errors),
 		with_loop(pumps_move_everything),
