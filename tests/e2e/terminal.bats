@@ -7,7 +7,16 @@ teardown_file() { wsl_sandbox_end; }
 	term <<-'PY'
 		t = Term(WSL, "-e", "probe", "size", rows=31, cols=97)
 		t.expect(r"size 31 97\r\n")
-		check(t.wait() == 0)
+		t.ends(0)
+	PY
+}
+
+@test "a hundred short programs on a terminal all end with their own exit code" {
+	term <<-'PY'
+		for n in range(100):
+		    t = Term(WSL, "-e", "probe", "exit", str(n))
+		    t.ends(n)
+		    t.hang_up()
 	PY
 }
 
@@ -19,13 +28,13 @@ teardown_file() { wsl_sandbox_end; }
 		t.expect("signal WINCH")
 		t.send("\x03"); t.expect("signal INT")
 		t.send("\x1c"); t.expect("signal QUIT")
-		check(t.wait() == 0)
+		t.ends(0)
 		t = Term(WSL, rows=20, cols=60)
 		t.expect(r"\$ |# ")
 		t.resize(44, 132)
 		t.send("stty size\r"); t.expect("44 132")
 		t.send("exit 4\r")
-		check(t.wait() == 4)
+		t.ends(4)
 	PY
 }
 
@@ -34,7 +43,7 @@ teardown_file() { wsl_sandbox_end; }
 		t = Term(WSL, "-e", "sh", "-c", "echo ready; exec sleep 100")
 		t.expect("ready")
 		t.send("\x03")
-		check(t.wait() == 130)
+		t.ends(130)
 	PY
 }
 
@@ -43,7 +52,7 @@ teardown_file() { wsl_sandbox_end; }
 		t = Term(WSL, "-e", "sh", "-c", "ulimit -c 0; echo ready; exec sleep 100")
 		t.expect("ready")
 		t.send("\x1c")
-		check(t.wait() == 131)
+		t.ends(131)
 	PY
 }
 
@@ -77,7 +86,7 @@ teardown_file() { wsl_sandbox_end; }
 		t = Term(WSL)
 		t.expect(r"\$ |# ")
 		t.send("\x04")
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }
 
@@ -98,7 +107,7 @@ teardown_file() { wsl_sandbox_end; }
 		t.expect("ready")
 		check(not t.attributes()[3] & termios.ICANON, "raw while it runs")
 		os.kill(t.pid, signal.SIGTERM)
-		check(t.wait() == 143)
+		t.ends(143)
 		check(t.attributes()[3] & termios.ICANON, "canonical afterwards")
 	PY
 }
@@ -130,7 +139,7 @@ teardown_file() { wsl_sandbox_end; }
 		t = Term(WSL, "-e", "sh", "-c", "[ -t 0 ] && echo in; [ -t 1 ] || echo not-out; [ -t 2 ] && echo err >&2", stdout=w)
 		os.close(w)
 		t.expect("err")
-		check(t.wait() == 0)
+		t.ends(0)
 		check(os.read(r, 100) == b"in\nnot-out\n")
 	PY
 }
@@ -141,7 +150,7 @@ teardown_file() { wsl_sandbox_end; }
 		os.write(w, b"hello\n"); os.close(w)
 		t = Term(WSL, "-e", "sh", "-c", "[ -t 0 ] || echo not-in; [ -t 1 ] && echo out; cat", stdin=r)
 		t.expect("not-in"); t.expect("out"); t.expect("hello")
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }
 
@@ -149,7 +158,7 @@ teardown_file() { wsl_sandbox_end; }
 	term <<-'PY'
 		t = Term(WSL, "-u", "user", "-e", "sh", "-c", "stat -c '%u %g %a' $(tty)")
 		t.expect(r"1000 5 620")
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }
 
@@ -157,7 +166,7 @@ teardown_file() { wsl_sandbox_end; }
 	term <<-'PY'
 		t = Term(WSL, "-e", "sh", "-c", "echo through >/dev/tty; tty; ps -o pid,tty | head -n 3")
 		t.expect("through"); t.expect("/dev/pts/")
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }
 
@@ -176,7 +185,7 @@ teardown_file() { wsl_sandbox_end; }
 		t.send(bytes(range(1, 256)))
 		import hashlib
 		t.expect(hashlib.md5(bytes(range(1, 256))).hexdigest())
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }
 
@@ -184,7 +193,7 @@ teardown_file() { wsl_sandbox_end; }
 	term <<-'PY'
 		t = Term(WSL, "-e", "seq", "50000")
 		time.sleep(0.5)
-		check(t.wait() == 0)
+		t.ends(0)
 		lines = t.output.replace(b"\r", b"").split()
 		check(lines == [b"%d" % n for n in range(1, 50001)], len(lines))
 	PY
@@ -198,6 +207,6 @@ teardown_file() { wsl_sandbox_end; }
 		os.kill(t.pid, signal.SIGCONT)
 		t.send("word\r")
 		t.expect("got word")
-		check(t.wait() == 0)
+		t.ends(0)
 	PY
 }

@@ -106,6 +106,10 @@ class Term:
             return 128 + os.WTERMSIG(status)
         return os.WEXITSTATUS(status)
 
+    def ends(self, code, timeout=None):
+        got = self.wait(timeout)
+        check(got == code, f"exit code {got}, not {code}; output {self.output!r}")
+
 
 def check(condition, *what):
     if not condition:
