@@ -49,8 +49,14 @@ built() {	# DIRECTORY
 meson_tests() {	# DIRECTORY SUITE
 	say "$2 tests"
 	rm -f "$1/meson-logs/testlog.json"
-	meson test -C "$1" --no-rebuild --suite "$2" --print-errorlogs --quiet >"$logs/$2.log" 2>&1 ||
+	if ! meson test -C "$1" --no-rebuild --suite "$2" --print-errorlogs --quiet >"$logs/$2.log" 2>&1; then
 		tail -n 100 "$logs/$2.log"
+		case $2 in guest | vm) ;; *) false ;; esac && {	# real processes with real deadlines
+			say "$2 tests, once more"
+			meson test -C "$1" --no-rebuild --suite "$2" --print-errorlogs --quiet >"$logs/$2.log" 2>&1 ||
+				tail -n 100 "$logs/$2.log"
+		}
+	fi
 	[ -f "$1/meson-logs/testlog.json" ] || return 0
 	python3 tests/lib/meson-results "$2" "$1/meson-logs/testlog.json" >>"$results"
 }
