@@ -7,7 +7,7 @@
 #
 #   $XDG_CACHE_HOME/lxss/apt/                  private apt state; the system's sources are only read
 #   $XDG_CACHE_HOME/lxss/kernel/source/        the verified upstream tarballs
-#   $XDG_CACHE_HOME/lxss/kernel/resolved       which source version our patches and configuration go with
+#   $XDG_CACHE_HOME/lxss/kernel/resolved       which source version which patches and configuration go with
 #   $XDG_CACHE_HOME/lxss/kernel/HASH/linux     a result; HASH covers everything it was made from
 #   $XDG_CACHE_HOME/lxss/kernel/HASH/info      what that was, for people and for `wsl --version`
 #
@@ -320,12 +320,13 @@ prepare_tree() {	# PACKAGE VERSION DIRECTORY
 }
 
 read_resolved() {	# sets package, version if the record is there and still fits
-	local inputs=
+	local inputs
 	package='' version=''
-	[ -r "$store/resolved" ] || return 1
-	read -r inputs package version <"$store/resolved" || return 1
-	[ -n "$version" ] && [ "$inputs" = "$(inputs_hash)" ] && [ -z "$refresh" ] &&
-		[ "${source_wanted:-$package}" = "$package" ]
+	[ -r "$store/resolved" ] && [ -z "$refresh" ] || return 1
+	inputs=$(inputs_hash)
+	# Several checkouts may share the cache; of each the last word counts
+	read -r package version < <(awk -v i="$inputs" '$1 == i { l = $2 " " $3 } END { print l }' "$store/resolved") || return 1
+	[ -n "$version" ] && [ "${source_wanted:-$package}" = "$package" ]
 }
 
 found() {	# prints the result if the cache has it
@@ -391,7 +392,10 @@ if [ -z "$prepared" ]; then
 		say "$package $version does not suit; trying an older one"
 	done <<<"$list"
 	[ -n "$prepared" ] || die "no source package suits the patches and the configuration"
-	printf '%s %s %s\n' "$(inputs_hash)" "$package" "$version" >"$work/resolved"
+	{
+		tail -n 50 "$store/resolved" 2>/dev/null || true
+		printf '%s %s %s\n' "$(inputs_hash)" "$package" "$version"
+	} >"$work/resolved"
 	mv "$work/resolved" "$store/resolved"
 fi
 

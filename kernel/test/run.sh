@@ -75,7 +75,10 @@ while IFS= read -r line; do
 	line=${line%$'\r'}
 	case $line in
 	'ask attach') check "mconsole config" console t1 config "ubdb=$dir/b.img" ;;
-	'ask detach') check "mconsole remove" console t1 remove ubdb ;;
+	'ask detach')
+		check "mconsole remove" console t1 remove ubdb
+		check "mconsole config again" console t1 config "ubde=$dir/b.img"
+		;;
 	*[0-9]' passed, '*[0-9]' failed') sum=$line ;;
 	'ok   '* | FAIL* | '     '*) printf '%s\n' "$line" ;;
 	*) [ -z "${VERBOSE:-}" ] || printf '# %s\n' "$line" ;;
