@@ -38,6 +38,8 @@
 #define PIDS_FILE "pids"
 #define SWAP_UNIT 0
 #define RELAY_GRACE_MS 2000
+#define DETACH_RETRY_MS 20
+#define DETACH_TRIES 150
 
 struct process {
 	const char *what;
@@ -52,6 +54,8 @@ struct disk_request {
 	char path[256];
 	vm_disk_fn fn;
 	void *arg;
+	struct timer *retry; /* of a detach */
+	unsigned tries;
 };
 
 struct vm {
@@ -435,6 +439,7 @@ struct vm *vm_free(struct vm *vm)
 		struct disk_request *q = vm->requests;
 
 		vm->requests = q->next;
+		timer_free(q->retry);
 		free(q);
 	}
 	timer_free(vm->straggler);
@@ -495,6 +500,7 @@ static void disk_answer(struct disk_request *q, const struct err *err)
 	disk_request_unlink(q);
 	device_name(q->unit, device);
 	q->fn(q->vm, err, device, q->arg);
+	timer_free(q->retry);
 	free(q);
 }
 
@@ -505,7 +511,7 @@ static struct disk_request *disk_request(struct vm *vm, unsigned unit, const cha
 
 	if (!q)
 		return NULL;
-	*q = (struct disk_request) { vm->requests, vm, unit, "", fn, arg };
+	*q = (struct disk_request) { vm->requests, vm, unit, "", fn, arg, NULL, 0 };
 	vm->requests = q;
 	snprintf(q->path, sizeof(q->path), "%s", path);
 	return q;
@@ -593,14 +599,44 @@ void vm_attach_disk(struct vm *vm, const char *path, vm_disk_fn fn, void *arg)
 	mconsole_request(vm->mconsole, text, attached, q);
 }
 
+static void ask_detach(struct disk_request *q);
+
+static void detach_again(struct timer *t, void *arg)
+{
+	(void)t;
+	ask_detach(arg);
+}
+
+/* The guest lets go of an unmounted disk a moment after it has said so. */
+static bool retry_detach(struct disk_request *q, const struct err *error)
+{
+	if (!strstr(error->text, "currently open") || ++q->tries > DETACH_TRIES)
+		return false;
+	if (!q->retry)
+		q->retry = loop_timer(q->vm->loop, detach_again, q);
+	if (q->retry)
+		timer_set(q->retry, DETACH_RETRY_MS);
+	return q->retry != NULL;
+}
+
 static void detached(const struct err *error, const char *reply, void *arg)
 {
 	struct disk_request *q = arg;
 
 	(void)reply;
+	if (error && retry_detach(q, error))
+		return;
 	if (!error)
 		release_unit(q->vm, q->unit);
 	disk_answer(q, error);
+}
+
+static void ask_detach(struct disk_request *q)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "remove ubd%u", q->unit);
+	mconsole_request(q->vm->mconsole, text, detached, q);
 }
 
 void vm_detach_disk(struct vm *vm, const char *device, vm_disk_fn fn, void *arg)
@@ -608,7 +644,6 @@ void vm_detach_disk(struct vm *vm, const char *device, vm_disk_fn fn, void *arg)
 	unsigned unit = (unsigned char)device[strlen(device) - 1] - (unsigned)'a';
 	struct disk_request *q = disk_request(vm, unit, device, fn, arg);
 	struct err err = ERR_INIT;
-	char text[32];
 
 	if (!q || unit >= ARRAY_SIZE(vm->units)) {
 		err_set(&err, -EINVAL, "'%s' is not a disk of the VM", device);
@@ -618,6 +653,5 @@ void vm_detach_disk(struct vm *vm, const char *device, vm_disk_fn fn, void *arg)
 		fn(vm, &err, device, arg);
 		return;
 	}
-	snprintf(text, sizeof(text), "remove ubd%u", unit);
-	mconsole_request(vm->mconsole, text, detached, q);
+	ask_detach(q);
 }
