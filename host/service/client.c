@@ -173,8 +173,12 @@ static void start_session(struct client *c, struct instance *i)
 	machine_net_describe(net, &texts);
 	if (net->auto_proxy)
 		proxy_choose(&proxy, &c->launch.proxy, &c->launch.env,
-			     &(struct proxy_place) { .hostname = hostname, .gateway = texts.gateway4,
-						     .mirrored = net->mode == NETWORKING_MIRRORED });
+			     &(struct proxy_place) {
+				     .hostname = hostname,
+				     .gateway = texts.gateway4,
+				     .gateway6 = texts.gateway6,
+				     .mirrored = net->mode == NETWORKING_MIRRORED,
+			     });
 	if (proxy.warning)
 		warn_once(c, proxy.warning);
 	list = calloc(c->launch.env.n + proxy.n + 1, sizeof(*list));

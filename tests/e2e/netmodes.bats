@@ -75,11 +75,26 @@ status_has() { # PYTHON EXPRESSION over s
 	[ "$output" = "http://mine.test http://proxy.test:3128" ]
 }
 
-@test "a proxy on the host's loopback is left out, with one warning that names it" {
-	export http_proxy=http://127.0.0.1:3128 no_proxy=a.test
+@test "a proxy on the host's loopback is used by way of the gateway" {
+	local host
+	mkdir -p "$SANDBOX/files"
+	echo from the proxy >"$SANDBOX/files/page"
+	python3 "$LIB/httpd.py" "$SANDBOX/files" "$SANDBOX/proxy.port" 3>&- &
+	host=$!
+	eventually 10 test -s "$SANDBOX/proxy.port"
+	export http_proxy=http://localhost:$(cat "$SANDBOX/proxy.port") no_proxy=a.test
+	run -0 --separate-stderr guest 'echo $http_proxy $NO_PROXY; printf "GET /page HTTP/1.0\r\n\r\n" | nc $(echo $http_proxy | sed "s,http://,,;s,:, ,") | tail -n 1'
+	[ "${lines[0]}" = "http://$(gateway):$(cat "$SANDBOX/proxy.port") a.test" ]
+	[ "${lines[1]}" = "from the proxy" ]
+	[ -z "$stderr" ]
+	kill $host
+}
+
+@test "a proxy that cannot be reached is left out, with one warning that names it" {
+	export http_proxy=http://127.7.7.7:3128 no_proxy=a.test
 	run -0 --separate-stderr guest 'env | grep -ci _proxy || true'
 	[ "$output" = 0 ]
-	[[ $stderr == *"http://127.0.0.1:3128"* ]]
+	[[ $stderr == *"http://127.7.7.7:3128"* ]]
 	run -0 --separate-stderr wsl true
 	[ -z "$stderr" ]
 }

@@ -229,8 +229,13 @@ static void a_dual_stack_socket_owns_the_ipv4_port(void **state)
 
 static const char packed_none[] = "";
 
+static const struct proxy_place nat = { "desk", "10.0.0.1", "", false };
+static const struct proxy_place nat6 = { "desk", "10.0.0.1", "fd00::1", false };
+static const struct proxy_place mirrored = { "desk", "10.0.0.1", "", true };
+static const struct proxy_place nowhere = { "desk", "", "", false };
+
 static struct proxy_vars choose(const char *offered, uint32_t n, uint32_t bytes, const char *own,
-				bool mirrored)
+				const struct proxy_place *place)
 {
 	struct strv o = { .n = n, .bytes = bytes, .packed = offered };
 	struct strv e = { .n = own ? 1 : 0,
@@ -238,17 +243,24 @@ static struct proxy_vars choose(const char *offered, uint32_t n, uint32_t bytes,
 			  .packed = own ? own : packed_none };
 	struct proxy_vars v;
 
-	proxy_choose(&v, &o, &e,
-		     &(struct proxy_place) {
-			     .hostname = "desk", .gateway = "10.0.0.1", .mirrored = mirrored });
+	proxy_choose(&v, &o, &e, place);
 	return v;
+}
+
+/* With one proxy and a list of exceptions. */
+static struct proxy_vars choose_one(const char *proxy, const struct proxy_place *place)
+{
+	char offered[128];
+	int n = snprintf(offered, sizeof(offered), "http_proxy=%s%cno_proxy=a", proxy, '\0');
+
+	return choose(offered, 2, (uint32_t)n + 1, NULL, place);
 }
 
 static void proxies_come_in_both_cases(void **state)
 {
 	static const char offered[] =
 		"http_proxy=http://proxy.test:3128\0HTTPS_PROXY=proxy.test\0no_proxy=a,b";
-	struct proxy_vars v = choose(offered, 3, sizeof(offered), NULL, false);
+	struct proxy_vars v = choose(offered, 3, sizeof(offered), NULL, &nat);
 
 	assert_int_equal(v.n, 6);
 	assert_string_equal(v.vars[0], "http_proxy=http://proxy.test:3128");
@@ -263,48 +275,63 @@ static void proxies_come_in_both_cases(void **state)
 static void what_the_session_has_wins(void **state)
 {
 	static const char offered[] = "http_proxy=http://proxy.test:3128";
-	struct proxy_vars v = choose(offered, 1, sizeof(offered), "http_proxy=mine", false);
+	struct proxy_vars v = choose(offered, 1, sizeof(offered), "http_proxy=mine", &nat);
 
 	assert_int_equal(v.n, 1);
 	assert_string_equal(v.vars[0], "HTTP_PROXY=http://proxy.test:3128");
 	proxy_vars_done(&v);
 }
 
-static void unreachable_proxies_are_left_out_with_the_exceptions(void **state)
+static void proxies_on_loopback_are_named_as_the_guest_reaches_them(void **state)
 {
-	static const char *const loopback[] = {
-		"localhost:8080",
-		"http://127.0.0.1:3128/",
-		"http://user:pw@127.1.2.3",
-		"https://LOOPBACK:1",
-		"desk",
-		"http://[2001:db8::1]:80",
-		"socks5://[::1]:1080",
-		"::1",
+	static const struct {
+		const struct proxy_place *place;
+		const char *given, *expected;
+	} cases[] = {
+		{ &nat, "localhost:8080", "10.0.0.1:8080" },
+		{ &nat, "http://127.0.0.1:3128/", "http://10.0.0.1:3128/" },
+		{ &nat, "http://user:p@ss@127.0.0.1", "http://user:p@ss@10.0.0.1" },
+		{ &nat, "https://LOOPBACK:1", "https://10.0.0.1:1" },
+		{ &nat, "desk", "10.0.0.1" },
+		{ &nat, "http://desk.test:1/127.0.0.1", "http://desk.test:1/127.0.0.1" },
+		{ &nat6, "http://[::1]:80/x", "http://[fd00::1]:80/x" },
+		{ &nat6, "::1", "[fd00::1]" },
+		{ &nat6, "http://[2001:db8::1]:80", "http://[2001:db8::1]:80" },
+		{ &mirrored, "http://127.0.0.1:3128", "http://127.0.0.1:3128" },
+		{ &mirrored, "http://127.1.2.3:3128", "http://127.1.2.3:3128" },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(loopback); i++) {
-		char offered[128];
-		int n = snprintf(offered, sizeof(offered), "http_proxy=%s%cno_proxy=a", loopback[i],
-				 '\0');
-		struct proxy_vars v = choose(offered, 2, (uint32_t)n + 1, NULL, false);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct proxy_vars v = choose_one(cases[i].given, cases[i].place);
 
-		assert_int_equal(v.n, 0);
-		assert_non_null(strstr(v.warning, loopback[i]));
+		assert_int_equal(v.n, 4);
+		assert_string_equal(v.vars[0] + strlen("http_proxy="), cases[i].expected);
+		assert_string_equal(v.vars[2], "no_proxy=a");
+		assert_null(v.warning);
 		proxy_vars_done(&v);
 	}
 }
 
-static void mirrored_shares_loopback_but_not_that_of_ipv6(void **state)
+static void unreachable_proxies_are_left_out_with_the_exceptions(void **state)
 {
-	static const char four[] = "http_proxy=127.0.0.1:1", six[] = "http_proxy=[::1]:1";
-	struct proxy_vars v = choose(four, 1, sizeof(four), NULL, true);
+	static const struct {
+		const struct proxy_place *place;
+		const char *given;
+	} cases[] = {
+		{ &nat, "http://user:pw@127.1.2.3" },
+		{ &nat, "http://[2001:db8::1]:80" },
+		{ &nat, "socks5://[::1]:1080" },
+		{ &mirrored, "[::1" },
+		{ &nowhere, "http://proxy.test:3128" },
+	};
 
-	assert_int_equal(v.n, 2);
-	proxy_vars_done(&v);
-	v = choose(six, 1, sizeof(six), NULL, true);
-	assert_int_equal(v.n, 0);
-	proxy_vars_done(&v);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct proxy_vars v = choose_one(cases[i].given, cases[i].place);
+
+		assert_int_equal(v.n, 0);
+		assert_non_null(strstr(v.warning, cases[i].given));
+		proxy_vars_done(&v);
+	}
 }
 
 /* --- modes --- */
@@ -344,7 +371,7 @@ int main(void)
 		cmocka_unit_test(proxies_come_in_both_cases),
 		cmocka_unit_test(what_the_session_has_wins),
 		cmocka_unit_test(unreachable_proxies_are_left_out_with_the_exceptions),
-		cmocka_unit_test(mirrored_shares_loopback_but_not_that_of_ipv6),
+		cmocka_unit_test(proxies_on_loopback_are_named_as_the_guest_reaches_them),
 		cmocka_unit_test(a_loopback_tunnel_address_turns_the_tunnel_off),
 	};
 
