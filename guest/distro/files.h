@@ -17,11 +17,4 @@ void timezone_apply(const char *zone);
 #define RESOLV_CONF "wsl/resolv.conf" /* below automount.root */
 void resolv_conf_apply(const char *automount_root, bool generate);
 
-struct os_release {
-	char flavor[64], version[64]; /* ID and VERSION_ID; "" if absent or invalid */
-};
-
-void os_release_parse(const char *text, struct os_release *ret);
-void os_release_read(struct os_release *ret);
-
 #endif

@@ -26,6 +26,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/osrelease.h"
 #include "common/util.h"
 #include "distro/environment.h"
 #include "distro/files.h"
@@ -40,6 +41,7 @@
 #define FSTAB_TIMEOUT_MS   30000
 #define STOP_GRACE_MS      2000
 #define FSTAB_BYTES        (1 * MIB)
+#define OS_RELEASE_BYTES   (1 * MIB)
 
 struct init {
 	const struct distro_boot *boot;
@@ -180,13 +182,18 @@ static void run_boot_command(struct init *init)
 
 static void send_ready(struct init *init)
 {
-	struct os_release os;
-	struct msg_distro_ready ready = { .systemd = init->settings->systemd };
+	auto_free char *text = NULL, *flavor = NULL, *version = NULL;
 
-	os_release_read(&os);
-	ready.flavor = os.flavor;
-	ready.os_version = os.version;
-	channel_send(init->service, MSG_DISTRO_READY, 0, &ready);
+	if (read_file_at(AT_FDCWD, "/etc/os-release", OS_RELEASE_BYTES, &text, NULL) == 0) {
+		flavor = osrelease_value(text, "ID");
+		version = osrelease_value(text, "VERSION_ID");
+	}
+	channel_send(init->service, MSG_DISTRO_READY, 0,
+		     &(struct msg_distro_ready) {
+			     .flavor = flavor ? flavor : "",
+			     .os_version = version ? version : "",
+			     .systemd = init->settings->systemd,
+		     });
 }
 
 static void configure(struct init *init, const struct msg_distro_config *m)

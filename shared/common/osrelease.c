@@ -2,32 +2,39 @@
 #include "common/osrelease.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 
 #include "common/util.h"
 
+static bool is_quoted(const char *v, size_t len)
+{
+	return len >= 2 && (v[0] == '"' || v[0] == '\'') && v[len - 1] == v[0];
+}
+
+static bool is_plain(const char *v, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)v[i]) && !strchr("-_.,", v[i]))
+			return false;
+	return len > 0 && len <= OSRELEASE_MAX_BYTES;
+}
+
 char *osrelease_value(const char *text, const char *key)
 {
-	size_t key_len = strlen(key);
+	const char *value = NULL;
+	size_t key_len = strlen(key), len;
 
 	for (const char *line = text; *line; line += *line == '\n') {
-		size_t n = strcspn(line, "\n");
-		const char *v = line + key_len + 1;
-		size_t len = n > key_len + 1 ? n - key_len - 1 : 0;
-		bool found = n > key_len && strncmp(line, key, key_len) == 0 && line[key_len] == '=';
-
-		line += n;
-		if (!found)
-			continue;
-		if (len && v[len - 1] == '\r')
-			len--;
-		if (len >= 2 && v[0] == '"' && v[len - 1] == '"') {
-			v++;
-			len -= 2;
-		}
-		for (size_t i = 0; i < len; i++)
-			if (!isalnum((unsigned char)v[i]) && !strchr("-_.,", v[i]))
-				return NULL;
-		return len ? str_printf("%.*s", (int)len, v) : NULL;
+		if (strncmp(line, key, key_len) == 0 && line[key_len] == '=')
+			value = line + key_len + 1;
+		line = strchrnul(line, '\n');
 	}
-	return NULL;
+	if (!value)
+		return NULL;
+	len = strcspn(value, "\r\n");
+	if (is_quoted(value, len)) {
+		value++;
+		len -= 2;
+	}
+	return is_plain(value, len) ? str_printf("%.*s", (int)len, value) : NULL;
 }

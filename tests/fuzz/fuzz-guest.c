@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boot/hostname.h"
+#include "common/osrelease.h"
 #include "common/util.h"
 #include "distro/environment.h"
 #include "distro/files.h"
@@ -15,7 +16,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1), hostname[HOSTNAME_BYTES];
-	struct os_release os;
 	struct user user;
 	gid_t *gids;
 	size_t n;
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		free(gids);
 	free(locale_lang_in(text));
 	free(unescape_shell(text));
-	os_release_parse(text, &os);
+	free(osrelease_value(text, "ID"));
 	hostname_clean(text, hostname);
 	if (!hostname[0] || strlen(hostname) >= HOSTNAME_BYTES)
 		abort();

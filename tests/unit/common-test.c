@@ -16,6 +16,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/osrelease.h"
 #include "common/util.h"
 
 /* --- err --- */
@@ -306,6 +307,38 @@ static void descriptors_are_closed(void **state)
 	drop_fd(&seen);
 }
 
+static void os_release_values(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{ "NAME=x\nID=debian\nVERSION_ID=\"12\"\n", "debian" },
+		{ "ID=\"opensuse-leap\"\nID_LIKE=suse", "opensuse-leap" },
+		{ "ID='alpine'\r\n", "alpine" },
+		{ "ID=first\nID=second\n", "second" },
+		{ "ID=good\nID=not good\n", NULL },
+		{ "ID=\"\"", NULL },
+		{ "ID=\"open", NULL },
+		{ "ID=1;2", NULL },
+		{ "XID=x\nID_LIKE=y", NULL },
+		{ "ID", NULL },
+		{ "", NULL },
+		{ "ID=0123456789012345678901234567890123456789012345678901234567890123",
+		  "0123456789012345678901234567890123456789012345678901234567890123" },
+		{ "ID=01234567890123456789012345678901234567890123456789012345678901234", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *value = osrelease_value(cases[i].text, "ID");
+
+		if (cases[i].expected)
+			assert_string_equal(value, cases[i].expected);
+		else
+			assert_null(value);
+		free(value);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +353,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_shown),
 		cmocka_unit_test(booleans),
 		cmocka_unit_test(strings),
+		cmocka_unit_test(os_release_values),
 		cmocka_unit_test_setup_teardown(files_are_replaced_whole, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(long_files_are_read, make_dir, drop_dir),
 		cmocka_unit_test_setup_teardown(trees_come_and_go, make_dir, drop_dir),

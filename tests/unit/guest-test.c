@@ -64,23 +64,6 @@ static void writes_the_hosts_file(void **state)
 	free(text);
 }
 
-static void reads_os_release(void **state)
-{
-	struct os_release os;
-
-	os_release_parse("NAME=x\nID=debian\nVERSION_ID=\"12\"\nPRETTY=\"a b\"\n", &os);
-	assert_string_equal(os.flavor, "debian");
-	assert_string_equal(os.version, "12");
-	os_release_parse("ID=de bian\nVERSION_ID=\"1;2\"", &os);
-	assert_string_equal(os.flavor, "");
-	assert_string_equal(os.version, "");
-	os_release_parse("ID=\"opensuse-leap\"\nVERSION_ID=15.5", &os);
-	assert_string_equal(os.flavor, "opensuse-leap");
-	assert_string_equal(os.version, "15.5");
-	os_release_parse("", &os);
-	assert_string_equal(os.flavor, "");
-}
-
 static const char passwd[] = "root:x:0:0:root:/root:/bin/bash\n"
 			     "# a comment\n"
 			     "broken:x:1\n"
@@ -323,7 +306,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cleans_host_names),
 		cmocka_unit_test(writes_the_hosts_file),
-		cmocka_unit_test(reads_os_release),
 		cmocka_unit_test(finds_users),
 		cmocka_unit_test(collects_groups),
 		cmocka_unit_test(unescapes_as_a_shell),
