@@ -20,8 +20,11 @@ const char *export_format_of(const char *file);
 /* Version 1 is refused, others than 1 and 2 are not versions. */
 int check_version(bool given, uint32_t version, struct err *err);
 
-/* Sends IMPORT or IMPORT_IN_PLACE with @fd attached. */
+/* Sends a message with @fd attached, shows progress, and waits for the end: import_call() for IMPORT
+ * and IMPORT_IN_PLACE, archive_call() for any that is answered by RESULT or by @reply. */
 int import_call(struct cli *cli, uint16_t type, const struct msg_import *m, int fd,
 		struct msg_imported *ret, struct err *err);
+int archive_call(struct cli *cli, uint16_t type, const void *msg, int fd, uint16_t reply,
+		 void *ret_reply, struct err *err);
 
 #endif

@@ -123,24 +123,6 @@ static int target_finish(struct target *t, int r, struct err *err)
 	return r;
 }
 
-static int export_call(struct cli *cli, const struct msg_export *m, int fd, struct err *err)
-{
-	struct client_call call = {
-		.type = MSG_EXPORT,
-		.msg = m,
-		.fds = &fd,
-		.n_fds = 1,
-		.silence_ms = CLIENT_STALL_MS,
-	};
-	struct client *client;
-	int r = cli_client(cli, &client, err);
-
-	if (r == 0)
-		r = client_call(client, &call, err);
-	progress_end();
-	return r;
-}
-
 int cmd_export(struct cli *cli, const struct verb_args *args, struct err *err)
 {
 	struct msg_export m = { .name = args->distro };
@@ -160,7 +142,7 @@ int cmd_export(struct cli *cli, const struct verb_args *args, struct err *err)
 	if (r == 0 && t.temporary && isatty(STDERR_FILENO))
 		fprintf(stderr, "Export in progress, this may take a few minutes.\n");
 	if (r == 0)
-		r = export_call(cli, &m, t.fd, err);
+		r = archive_call(cli, MSG_EXPORT, &m, t.fd, 0, NULL, err);
 	r = target_finish(&t, r, err);
 	if (r == 0 && !streq(args->file, "-"))
 		puts(OPERATION_SUCCESSFUL);

@@ -74,16 +74,16 @@ int check_version(bool given, uint32_t version, struct err *err)
 		      version);
 }
 
-int import_call(struct cli *cli, uint16_t type, const struct msg_import *m, int fd,
-		struct msg_imported *ret, struct err *err)
+int archive_call(struct cli *cli, uint16_t type, const void *msg, int fd, uint16_t reply,
+		 void *ret_reply, struct err *err)
 {
 	struct client_call call = {
 		.type = type,
-		.msg = m,
+		.msg = msg,
 		.fds = &fd,
 		.n_fds = 1,
-		.reply = MSG_IMPORTED,
-		.ret_reply = ret,
+		.reply = reply,
+		.ret_reply = ret_reply,
 		.silence_ms = CLIENT_STALL_MS,
 	};
 	struct client *client;
@@ -93,6 +93,12 @@ int import_call(struct cli *cli, uint16_t type, const struct msg_import *m, int 
 		r = client_call(client, &call, err);
 	progress_end();
 	return r;
+}
+
+int import_call(struct cli *cli, uint16_t type, const struct msg_import *m, int fd,
+		struct msg_imported *ret, struct err *err)
+{
+	return archive_call(cli, type, m, fd, MSG_IMPORTED, ret, err);
 }
 
 static void in_progress(const char *what)
