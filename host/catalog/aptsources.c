@@ -60,20 +60,12 @@ static void trim_end(char *s)
 		s[--n] = '\0';
 }
 
-static bool has_word(const char *list, const char *wanted)
+static bool is_word(const char *word, const char *wanted)
 {
-	auto_free char *copy = str_dup(list ? list : "");
-	char *rest = copy, *word;
-
-	while ((word = next_word(&rest))) {
-		if (streq(word, wanted))
-			return true;
-	}
-	return false;
+	return streq(word, wanted);
 }
 
-/* --- what a source means ---------------------------------------------------------------------- */
-
+/* "<debian suite><suffix>"? */
 static bool is_debian_suite(const char *word, const char *suffix)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(suites); i++) {
@@ -85,18 +77,20 @@ static bool is_debian_suite(const char *word, const char *suffix)
 	return false;
 }
 
-/* Any suite "<debian suite><suffix>" in the list? */
-static bool has_suite(const char *list, const char *suffix)
+static bool any_word(const char *list, bool (*is)(const char *word, const char *arg),
+		     const char *arg)
 {
 	auto_free char *copy = str_dup(list ? list : "");
 	char *rest = copy, *word;
 
 	while ((word = next_word(&rest))) {
-		if (is_debian_suite(word, suffix))
+		if (is(word, arg))
 			return true;
 	}
 	return false;
 }
+
+/* --- what a source means ---------------------------------------------------------------------- */
 
 static void archive_set(struct apt_archive *a, const struct source_fields *f)
 {
@@ -115,13 +109,15 @@ static void archive_set(struct apt_archive *a, const struct source_fields *f)
 
 static void consider(struct apt_mirror *m, const struct source_fields *f)
 {
-	if (!f->uris || !has_word(f->types, "deb") || !has_word(f->components, "main"))
+	if (!f->uris || !any_word(f->types, is_word, "deb") ||
+	    !any_word(f->components, is_word, "main"))
 		return;
 	if (f->enabled && (strcaseeq(f->enabled, "no") || strcaseeq(f->enabled, "false")))
 		return;
-	if (has_suite(f->suites, "-security") || has_suite(f->suites, "/updates"))
+	if (any_word(f->suites, is_debian_suite, "-security") ||
+	    any_word(f->suites, is_debian_suite, "/updates"))
 		archive_set(&m->security, f);
-	if (!has_suite(f->suites, ""))
+	if (!any_word(f->suites, is_debian_suite, ""))
 		return;
 	if (!m->main.uri)
 		m->components = str_dup(f->components);
