@@ -60,7 +60,7 @@ int session_listen(uint32_t *ret_port)
 
 int session_accept(int listener)
 {
-	struct sockaddr_vm sa;
+	struct sockaddr_vm sa = { 0 };
 	socklen_t len = sizeof(sa);
 	int fd = accept4(listener, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 

@@ -27,9 +27,9 @@ struct sessions { /* filled by the owner up to the blank line */
 	unsigned n;
 };
 
-int sessions_init(struct sessions *s);
+int sessions_init(struct sessions *all);
 /* Answers through the service's channel, always. */
-void sessions_create(struct sessions *s, uint32_t seq, const struct msg_create_session *m);
+void sessions_create(struct sessions *all, uint32_t seq, const struct msg_create_session *m);
 /* True when @pid was a relay. */
 bool sessions_reaped(struct sessions *s, pid_t pid, int status);
 

@@ -275,6 +275,14 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Of two digits; -1 if they are not. */
+static int hex_byte(const char *digits)
+{
+	int high = hex_value(digits[0]), low = high < 0 ? -1 : hex_value(digits[1]);
+
+	return low < 0 ? -1 : high * 16 + low;
+}
+
 char *url_file_path(const char *url)
 {
 	const char *s = strncasecmp(url, "file://", 7) == 0 ? url + 7 : NULL;
@@ -286,9 +294,10 @@ char *url_file_path(const char *url)
 		return NULL;
 	path = to = str_dup(s);
 	while (*s) {
-		if (*s == '%' && hex_value(s[1]) >= 0 && hex_value(s[2]) >= 0 &&
-		    (hex_value(s[1]) || hex_value(s[2]))) {
-			*to++ = (char)(hex_value(s[1]) << 4 | hex_value(s[2]));
+		int byte = *s == '%' ? hex_byte(s + 1) : -1;
+
+		if (byte > 0) {
+			*to++ = (char)byte;
 			s += 3;
 		} else {
 			*to++ = *s++;

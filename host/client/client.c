@@ -82,7 +82,7 @@ static int greet(struct client *c, uint64_t deadline_ms, struct err *err)
 				   .role = ROLE_CLIENT,
 				   .release = LXSS_VERSION };
 	const struct msg_hello *peer;
-	struct message_header h;
+	struct message_header h = { 0 };
 	union message_any any;
 	int r = message_send(c->fd, MSG_HELLO, 0, &hello, NULL, 0, deadline_ms);
 

@@ -28,8 +28,6 @@
 #define READY_FD 3
 #define LOG_NAME "wslservice.log"
 
-extern char **environ;
-
 /* stdin and stdout nowhere, stderr to the log, the pipe as descriptor 3, nothing else. */
 static int plan_files(posix_spawn_file_actions_t *fa, int ready, const char *log)
 {
@@ -186,13 +184,9 @@ int client_kill_service(int dirfd, bool force, uint64_t grace_ms, struct err *er
 	pid_t pid;
 	int r;
 
-	if (fd == -ENOENT || fd == -ECONNREFUSED) {
-		fd = -1;
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
 		return 0;
-	}
 	r = fd < 0 ? fd : unix_peer(fd, &uid, &pid);
-	if (fd < 0)
-		fd = -1;
 	if (r == 0 && uid != getuid())
 		r = -EPERM;
 	if (r == 0 && (pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0)

@@ -13,9 +13,9 @@ struct msg_port;
 struct vsock;
 
 struct forwards *forwards_new(struct loop *loop, struct vsock *vsock);
-struct forwards *forwards_free(struct forwards *f);
-/* Takes @fd. Family 4 or 6, TCP or UDP, port 1..65535; others are refused. 0 or -errno. */
-int forwards_add(struct forwards *f, const struct msg_port *port, int fd);
-void forwards_remove(struct forwards *f, const struct msg_port *port);
+struct forwards *forwards_free(struct forwards *all);
+/* Takes @socket. Family 4 or 6, TCP or UDP, port 1..65535; others are refused. 0 or -errno. */
+int forwards_add(struct forwards *all, const struct msg_port *port, int socket);
+void forwards_remove(struct forwards *all, const struct msg_port *port);
 
 #endif

@@ -122,7 +122,7 @@ static void greeting_ready(struct watch *w, int fd, uint32_t events, void *arg)
 {
 	struct greeting *g = arg;
 	struct relay *r = g->relay;
-	uint32_t port;
+	uint32_t port = 0;
 	int e = read_request(fd, &port);
 
 	(void)w;
@@ -180,7 +180,7 @@ static void accept_ready(struct watch *w, int fd, uint32_t events, void *arg)
 	(void)w, (void)events;
 	for (unsigned i = 0; i < 64; i++) {
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), e;
-		uint32_t port;
+		uint32_t port = 0;
 
 		if (client < 0) {
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||

@@ -82,7 +82,7 @@ int image_check(const char *path, const struct image_events *events, struct err 
 {
 	const char *program = find_e2fsck();
 	char text[OUTPUT_MAX] = "";
-	int status, r;
+	int status = 0, r;
 
 	if (access(path, R_OK | W_OK) < 0)
 		return err_errno(err, "cannot check '%s'", path);

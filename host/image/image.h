@@ -81,7 +81,7 @@ int image_create(int image_fd, const char *name, uint64_t size_bytes, bool fixed
  * On failure the file's content is undefined: pass a file of a temporary name and rename it after
  * success, so that no half image is ever seen under the final name.
  */
-int image_import(const struct image_import *import, struct image_info *ret, struct err *err);
+int image_import(const struct image_import *job, struct image_info *ret, struct err *err);
 
 /**
  * image_inspect() - checks that an existing image holds a Linux distribution and reads its texts

@@ -271,7 +271,7 @@ int row_by_id(struct registry *reg, const char *id, struct row *ret, struct err 
 static int find_record(struct registry *reg, const char *where, const char *value,
 		       enum registry_scope scope, struct registry_record *ret, struct err *err)
 {
-	struct row row;
+	struct row row = { 0 };
 	int r = find_row(reg, where, value, &row, err);
 
 	if (r < 0)

@@ -207,7 +207,7 @@ static int reset_owner(struct vhost *v)
 static int set_mem_table(struct vhost *v)
 {
 	const struct vhost_mem_table *t = &v->payload.table;
-	bool was_running[VIRTIO_MAX_QUEUES];
+	bool was_running[VIRTIO_MAX_QUEUES] = { false };
 	int r = 0;
 
 	if (t->n == 0 || t->n > GUEST_MEMORY_REGIONS || v->n_fds != t->n ||
@@ -413,7 +413,7 @@ static void close_fds(struct vhost *v)
 static int send_reply(struct vhost *v)
 {
 	uint8_t bytes[sizeof(v->header) + sizeof(v->payload)];
-	size_t len = sizeof(v->header) + v->header.size;
+	size_t len;
 
 	if (v->header.size == 0)
 		v->header.size = sizeof(v->payload.number);

@@ -11,16 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFINE_AUTO(tag, type, empty, end)                                                         \
+#define DEFINE_AUTO(tag, type, is_there, end)                                                      \
 	static inline void tag##_auto_end(type *p)                                                 \
 	{                                                                                          \
-		if (*p != (empty))                                                                 \
+		if (*p is_there)                                                                   \
 			end(*p);                                                                   \
 	}
 
-DEFINE_AUTO(fd, int, -1, close)
-DEFINE_AUTO(unlink, const char *, NULL, unlink)
-DEFINE_AUTO(file, FILE *, NULL, fclose)
+DEFINE_AUTO(fd, int, >= 0, close) /* a negative errno value is none */
+DEFINE_AUTO(file, FILE *, != NULL, fclose)
 
 static inline void mem_auto_end(void *p)
 {
@@ -31,7 +30,6 @@ static inline void mem_auto_end(void *p)
 }
 
 #define auto_close  __attribute__((cleanup(fd_auto_end)))
-#define auto_unlink __attribute__((cleanup(unlink_auto_end)))
 #define auto_fclose __attribute__((cleanup(file_auto_end)))
 #define auto_free   __attribute__((cleanup(mem_auto_end)))
 

@@ -113,8 +113,8 @@ int parse_size(const char *s, uint64_t *ret_bytes)
 {
 	char digits[24];
 	size_t n = strspn(s, "0123456789");
-	unsigned shift;
-	uint64_t v;
+	unsigned shift = 0;
+	uint64_t v = 0;
 	int r;
 
 	if (n == 0 || n >= sizeof(digits) || (n > 1 && s[0] == '0'))
