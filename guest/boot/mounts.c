@@ -12,9 +12,11 @@
 
 #define NOSUID_NODEV_NOEXEC (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
+/* /proc and /sys have the usual access time option: user namespaces may mount their own only with the
+ * options of a visible one, and rootless containers use the default. */
 const struct mount_row vm_mounts[] = {
-	{ "/proc", "proc", "proc", NOSUID_NODEV_NOEXEC | MS_NOATIME },
-	{ "/sys", "sysfs", "sysfs", NOSUID_NODEV_NOEXEC | MS_NOATIME },
+	{ "/proc", "proc", "proc", NOSUID_NODEV_NOEXEC },
+	{ "/sys", "sysfs", "sysfs", NOSUID_NODEV_NOEXEC },
 	{ "/dev", "devtmpfs", "devtmpfs", MS_NOSUID, "mode=755" },
 	{ "/dev/pts", "devpts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620" },
 	{ SHARED_DIR, "tmpfs", "tmpfs", MS_NOATIME, "mode=755" },
@@ -27,8 +29,8 @@ const struct mount_row cgroup_mount = { "/sys/fs/cgroup", "cgroup2", "cgroup2", 
 
 const struct mount_row distro_mounts[] = {
 	{ "/dev", "devtmpfs", "devtmpfs", MS_NOSUID | MS_RELATIME, "mode=755" },
-	{ "/sys", "sysfs", "sysfs", NOSUID_NODEV_NOEXEC | MS_NOATIME },
-	{ "/proc", "proc", "proc", NOSUID_NODEV_NOEXEC | MS_NOATIME },
+	{ "/sys", "sysfs", "sysfs", NOSUID_NODEV_NOEXEC },
+	{ "/proc", "proc", "proc", NOSUID_NODEV_NOEXEC },
 	{ "/dev/pts", "devpts", "devpts", MS_NOSUID | MS_NOEXEC | MS_NOATIME, "gid=5,mode=620" },
 	{ "/run", "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755" },
 	{ "/run/lock", "tmpfs", "tmpfs", NOSUID_NODEV_NOEXEC | MS_NOATIME, "mode=1777" },

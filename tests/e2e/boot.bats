@@ -224,6 +224,8 @@ print(out[:64].rstrip("-.") or "localhost")')
 	[ "$output" = 1 ]
 	run -0 guest -u user 'unshare -U -r id -u'
 	[ "$output" = 0 ]
+	# what rootless containers do
+	guest -u user 'unshare -U -r -m -n -p -f sh -c "mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t tmpfs none /tmp"'
 	run -0 guest 'mkdir -p /tmp/ov && mount -t tmpfs none /tmp/ov && cd /tmp/ov && mkdir a b w m && echo low >a/f && mount -t overlay -o lowerdir=a,upperdir=b,workdir=w none m && echo high >m/f && cat a/f b/f'
 	[ "$output" = $'low\nhigh' ]
 }
