@@ -26,6 +26,7 @@ struct package {
 	int fd;
 	char *source;
 	const char *name; /* "": the archive knows */
+	bool announced;   /* how the archive is obtained */
 };
 
 static int open_catalog(struct package *p, struct err *err)
@@ -119,16 +120,26 @@ static int from_file(struct package *p, const struct verb_args *args, struct err
 	return p->fd < 0 ? p->fd : 0;
 }
 
+/* Progress of obtaining: an archive that is at hand makes none, and is not announced. */
+static void show_obtaining(const struct msg_progress *progress, void *arg)
+{
+	struct package *p = arg;
+
+	if (!p->announced) {
+		printf("%s: %s\n",
+		       p->entry->kind == CATALOG_RECIPE ? "Building" : "Downloading",
+		       p->entry->friendly_name);
+		fflush(stdout);
+	}
+	p->announced = true;
+	progress_show(progress, NULL);
+}
+
 static int obtain(struct package *p, struct err *err)
 {
-	struct catalog_progress progress = { .show = progress_show };
+	struct catalog_progress progress = { .show = show_obtaining, .arg = p };
 	int r;
 
-	if (p->entry->kind == CATALOG_ARCHIVE && !p->entry->local)
-		printf("Downloading: %s\n", p->entry->friendly_name);
-	else if (p->entry->kind == CATALOG_RECIPE)
-		printf("Building: %s\n", p->entry->friendly_name);
-	fflush(stdout);
 	r = catalog_obtain(p->catalog, p->entry, &progress, &p->fd, &p->source, err);
 	progress_end();
 	return r;
