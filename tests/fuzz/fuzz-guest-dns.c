@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "netconf/dns-message.h"
+#include "protocol/dns-message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,4 @@
-/* tests/unit/netconf-test.c - the guest's DNS messages, sets of listeners, words of the kernel */
+/* tests/unit/netconf-test.c - sets of listeners, words of the kernel */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,80 +15,6 @@
 #include "applets/applets.h"
 #include "common/util.h"
 #include "io/listeners.h"
-#include "netconf/dns-message.h"
-
-/* example.org A, EDNS with 1232 bytes */
-static const uint8_t query[] = "\x12\x34\x01\0\0\x01\0\0\0\0\0\x01"
-			       "\x07"
-			       "example\x03"
-			       "org\0\0\x01\0\x01"
-			       "\0\0\x29\x04\xd0\0\0\0\0\0\0";
-#define QUERY_BYTES    (sizeof(query) - 1)
-#define QUESTION_BYTES (12u + 13 + 4)
-
-static void tells_queries_from_replies(void **state)
-{
-	uint8_t m[DNS_HEADER_BYTES] = { 0 };
-
-	assert_true(dns_is_query(query, QUERY_BYTES));
-	assert_true(dns_is_query(m, sizeof(m)));
-	assert_false(dns_is_query(m, sizeof(m) - 1));
-	m[2] = 0x80;
-	assert_false(dns_is_query(m, sizeof(m)));
-}
-
-static void replaces_ids(void **state)
-{
-	uint8_t m[QUERY_BYTES];
-
-	memcpy(m, query, sizeof(m));
-	assert_int_equal(dns_id(m), 0x1234);
-	dns_set_id(m, 0xfedc);
-	assert_int_equal(dns_id(m), 0xfedc);
-	assert_memory_equal(m + 2, query + 2, sizeof(m) - 2);
-}
-
-static void finds_the_limit_of_the_client(void **state)
-{
-	uint8_t m[QUERY_BYTES];
-
-	assert_int_equal(dns_udp_limit(query, QUERY_BYTES), 1232);
-	memcpy(m, query, sizeof(m));
-	m[11] = 0; /* no additional record */
-	assert_int_equal(dns_udp_limit(m, sizeof(m)), DNS_UDP_MIN);
-	memcpy(m, query, sizeof(m));
-	m[QUESTION_BYTES + 3] = 0; /* 208 bytes: less than everybody takes */
-	assert_int_equal(dns_udp_limit(m, sizeof(m)), DNS_UDP_MIN);
-	m[QUESTION_BYTES + 3] = 0xff;
-	assert_int_equal(dns_udp_limit(m, sizeof(m)), DNS_UDP_MAX);
-}
-
-static void every_truncation_is_survived(void **state)
-{
-	for (size_t len = DNS_HEADER_BYTES; len < QUERY_BYTES; len++) {
-		uint8_t *exact = memcpy(malloc(len), query, len);
-		size_t limit = dns_udp_limit(exact, len), cut;
-
-		assert_in_range(limit, DNS_UDP_MIN, DNS_UDP_MAX);
-		cut = dns_truncate(exact, len);
-		assert_in_range(cut, DNS_HEADER_BYTES, len);
-		free(exact);
-	}
-}
-
-static void a_cut_reply_keeps_header_and_question(void **state)
-{
-	uint8_t m[QUERY_BYTES];
-
-	memcpy(m, query, sizeof(m));
-	assert_int_equal(dns_truncate(m, sizeof(m)), QUESTION_BYTES);
-	assert_int_equal(m[2] & 2, 2);
-	assert_memory_equal(m + 4, "\0\x01\0\0\0\0\0\0", 8);
-	memcpy(m, query, sizeof(m));
-	m[12] = 0x40; /* a label of a kind that does not exist: no question can be kept */
-	assert_int_equal(dns_truncate(m, sizeof(m)), DNS_HEADER_BYTES);
-	assert_int_equal(m[5], 0);
-}
 
 struct seen {
 	unsigned n;
@@ -181,11 +107,6 @@ static void reads_words_of_the_command_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tells_queries_from_replies),
-		cmocka_unit_test(replaces_ids),
-		cmocka_unit_test(finds_the_limit_of_the_client),
-		cmocka_unit_test(every_truncation_is_survived),
-		cmocka_unit_test(a_cut_reply_keeps_header_and_question),
 		cmocka_unit_test(differences_are_exact),
 		cmocka_unit_test(reads_what_listens_here),
 		cmocka_unit_test(reads_words_of_the_command_line),

@@ -1,5 +1,5 @@
-/* guest/netconf/dns-message.c - the little that a DNS forwarder must know of messages */
-#include "netconf/dns-message.h"
+/* shared/protocol/dns-message.c - the little that a DNS forwarder must know of messages */
+#include "protocol/dns-message.h"
 
 #include <string.h>
 
@@ -86,7 +86,7 @@ size_t dns_truncate(uint8_t *m, size_t len)
 
 	m[2] |= 0x02; /* TC */
 	memset(m + 6, 0, 6);
-	if (at)
+	if (at && at <= DNS_UDP_MIN)
 		return at;
 	memset(m + 4, 0, 2);
 	return DNS_HEADER_BYTES;
