@@ -221,6 +221,12 @@ static int offer(uint32_t port, int fd, void *arg)
 	return e;
 }
 
+/* Queries to the network's name server are answered as those of the tunnel are. */
+static int offer_names(int fd, void *arg)
+{
+	return offer(VSOCK_PORT_DNS, fd, arg);
+}
+
 /* --- wslservice --- */
 
 static void send_stats(struct relay *r, uint32_t seq)
@@ -371,8 +377,10 @@ static void set_up_net(struct relay *r, struct relay_config *cfg)
 	if (cfg->net_fd < 0)
 		return;
 	r->net = net_new(r->loop, &cfg->net);
-	if (r->net)
+	if (r->net) {
+		net_on_names(r->net, offer_names, r);
 		r->net_vhost = vhost_new(r->loop, take_fd(&cfg->net_fd), &net_device_ops, r->net);
+	}
 	if (!r->net_vhost)
 		log_warn("no memory for the network device: the VM has no network");
 }

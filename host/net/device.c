@@ -2,9 +2,9 @@
  *
  * THEORY OF OPERATION
  *   Queue 1 brings the guest's frames: TCP goes to tcp.c with its payload still in guest memory,
- *   everything else is copied out, its checksum completed, and goes into the general stack. What
- *   either has for the guest goes straight into buffers of queue 0. net_run() does the work of one
- *   round of the loop and interrupts the guest once per queue at its end.
+ *   everything else is copied out, its checksum completed, and goes to names.c or into the general
+ *   stack. What they have for the guest goes straight into buffers of queue 0. net_run() does the
+ *   work of one round of the loop and interrupts the guest once per queue at its end.
  * OFFLOADS
  *   Both sides may send TCP segments of up to 64 KiB whatever the MTU, with a checksum that is
  * still open: the link is memory. What the stack makes has been summed already: with GUEST_CSUM the
@@ -34,6 +34,7 @@
 #include "io/loop.h"
 #include "net/fragment.h"
 #include "net/frame.h"
+#include "net/names.h"
 #include "net/pieces.h"
 #include "net/segment.h"
 #include "net/stack.h"
@@ -58,6 +59,7 @@ struct waiting {
 struct net {
 	struct net_plan plan;
 	struct stack *stack;
+	struct names *names;
 	struct tcp *tcp;
 	struct fragments *fragments;
 	struct virtqueue *vq[QUEUE_COUNT];
@@ -293,6 +295,8 @@ static int take_other(struct net *n, const struct virtio_net_hdr_mrg_rxbuf *h,
 	len = fragments_take(n->fragments, n->frame, len);
 	if (!len)
 		return 1; /* a part, kept */
+	if (names_take(n->names, n->frame, len))
+		return 1;
 	if (stack_sockets(n->stack) + tcp_connections(n->tcp) >= n->max_sockets &&
 	    frame_opens(n->frame, len))
 		return -1;
@@ -462,6 +466,11 @@ void net_get_stats(const struct net *n, struct net_stats *ret)
 	ret->sockets = stack_sockets(n->stack) + tcp_connections(n->tcp);
 }
 
+void net_on_names(struct net *n, net_names_fn fn, void *arg)
+{
+	names_on_open(n->names, fn, arg);
+}
+
 /* Sessions of the guest's users need descriptors, too. */
 static unsigned socket_limit(void)
 {
@@ -480,9 +489,10 @@ struct net *net_new(struct loop *loop, const struct net_plan *plan)
 	n->plan = *plan;
 	n->max_sockets = socket_limit();
 	n->stack = stack_new(loop, plan, output, n);
-	n->tcp = tcp_new(loop, &n->plan, tcp_output, n);
+	n->names = names_new(loop, &n->plan, output, n);
+	n->tcp = tcp_new(loop, &n->plan, n->names, tcp_output, n);
 	n->fragments = fragments_new();
-	return n->stack && n->tcp && n->fragments ? n : net_free(n);
+	return n->stack && n->names && n->tcp && n->fragments ? n : net_free(n);
 }
 
 struct net *net_free(struct net *n)
@@ -492,6 +502,7 @@ struct net *net_free(struct net *n)
 	while (n->n_backlog)
 		backlog_pop(n);
 	tcp_free(n->tcp);
+	names_free(n->names);
 	fragments_free(n->fragments);
 	stack_free(n->stack);
 	free(n);

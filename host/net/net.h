@@ -33,6 +33,11 @@ struct net *net_free(struct net *n);
 /* The device side for vhost_new(), with the device as its argument. */
 extern const struct virtio_device_ops net_device_ops;
 
+/* Who answers names: takes one end of a stream of DNS messages (docs/protocol.md), or returns
+ * -errno. Until it is said, queries to the network's name server are dropped. */
+typedef int (*net_names_fn)(int fd, void *arg);
+void net_on_names(struct net *n, net_names_fn fn, void *arg);
+
 bool net_run(struct net *n);
 void net_get_stats(const struct net *n, struct net_stats *ret);
 

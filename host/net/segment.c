@@ -1,4 +1,4 @@
-/* host/net/segment.c - TCP segments in Ethernet frames */
+/* host/net/segment.c - TCP segments, and the headers below them, in Ethernet frames */
 #include "net/segment.h"
 
 #include <endian.h>
@@ -49,8 +49,9 @@ static void map4(struct in6_addr *a, const uint8_t *bytes)
 
 /* --- from the guest --- */
 
-/* Both return 1 with the TCP header's place and the IP packet's end in the frame. */
-static int parse_ipv4(const uint8_t *ip, size_t have, size_t len, struct segment *s, size_t *end)
+/* Both return 1 with the next header's place and the IP packet's end in the frame. */
+static int parse_ipv4(const uint8_t *ip, size_t have, size_t len, unsigned protocol,
+		      struct segment *s, size_t *end)
 {
 	unsigned header, total;
 
@@ -60,7 +61,7 @@ static int parse_ipv4(const uint8_t *ip, size_t have, size_t len, struct segment
 	total = get16(ip + 2);
 	if (ip[0] >> 4 != 4 || header < IPV4_BYTES || total < header || total > len)
 		return -EBADMSG;
-	if (ip[9] != IPPROTO_TCP || header != IPV4_BYTES || (get16(ip + 6) & 0x3fff))
+	if (ip[9] != protocol || header != IPV4_BYTES || (get16(ip + 6) & 0x3fff))
 		return 0; /* other protocols, options, fragments */
 	if (frame_sum(ip, header) != 0xffff)
 		return -EBADMSG;
@@ -71,7 +72,8 @@ static int parse_ipv4(const uint8_t *ip, size_t have, size_t len, struct segment
 	return 1;
 }
 
-static int parse_ipv6(const uint8_t *ip, size_t have, size_t len, struct segment *s, size_t *end)
+static int parse_ipv6(const uint8_t *ip, size_t have, size_t len, unsigned protocol,
+		      struct segment *s, size_t *end)
 {
 	unsigned payload;
 
@@ -80,7 +82,7 @@ static int parse_ipv6(const uint8_t *ip, size_t have, size_t len, struct segment
 	payload = get16(ip + 4);
 	if (ip[0] >> 4 != 6 || payload > len - IPV6_BYTES)
 		return -EBADMSG;
-	if (ip[6] != IPPROTO_TCP)
+	if (ip[6] != protocol)
 		return 0;
 	memcpy(&s->flow.guest, ip + 8, 16);
 	memcpy(&s->flow.host, ip + 24, 16);
@@ -128,20 +130,30 @@ static int parse_tcp(const uint8_t *head, size_t have, size_t end, struct segmen
 	return 1;
 }
 
+int segment_parse_ip(const uint8_t *head, size_t have, size_t len, unsigned protocol,
+		     struct segment *ret, size_t *ret_end)
+{
+	const uint8_t *ip = head + ETH_BYTES;
+
+	if (have < ETH_BYTES)
+		return -EBADMSG;
+	have -= ETH_BYTES;
+	len -= ETH_BYTES;
+	memcpy(ret->to, head, sizeof(ret->to));
+	memcpy(ret->from, head + 6, sizeof(ret->from));
+	if (get16(head + 12) == 0x0800)
+		return parse_ipv4(ip, have, len, protocol, ret, ret_end);
+	if (get16(head + 12) == 0x86dd)
+		return parse_ipv6(ip, have, len, protocol, ret, ret_end);
+	return 0;
+}
+
 int segment_parse(const uint8_t *head, size_t have, size_t len, struct segment *ret)
 {
 	struct segment s = { .scale = -1 };
 	size_t end = 0;
-	int r = 0;
+	int r = segment_parse_ip(head, have, len, IPPROTO_TCP, &s, &end);
 
-	if (have < ETH_BYTES)
-		return -EBADMSG;
-	memcpy(s.to, head, sizeof(s.to));
-	memcpy(s.from, head + 6, sizeof(s.from));
-	if (get16(head + 12) == 0x0800)
-		r = parse_ipv4(head + ETH_BYTES, have - ETH_BYTES, len - ETH_BYTES, &s, &end);
-	else if (get16(head + 12) == 0x86dd)
-		r = parse_ipv6(head + ETH_BYTES, have - ETH_BYTES, len - ETH_BYTES, &s, &end);
 	if (r == 1)
 		r = parse_tcp(head, have, end, &s);
 	if (r == 1)
@@ -151,9 +163,8 @@ int segment_parse(const uint8_t *head, size_t have, size_t len, struct segment *
 
 /* --- to the guest --- */
 
-uint16_t segment_pseudo_sum(const struct segment *s)
+uint16_t segment_ip_sum(const struct segment *s, unsigned protocol, size_t bytes)
 {
-	unsigned tcp_bytes = s->header_bytes - s->tcp_at + s->payload_bytes;
 	uint8_t p[40] = { 0 };
 
 	if (s->ipv6) {
@@ -163,36 +174,56 @@ uint16_t segment_pseudo_sum(const struct segment *s)
 		memcpy(p, s->flow.guest.s6_addr + 12, 4);
 		memcpy(p + 4, s->flow.host.s6_addr + 12, 4);
 	}
-	put32(p + 32, tcp_bytes);
-	p[39] = IPPROTO_TCP;
+	put32(p + 32, (uint32_t)bytes);
+	p[39] = (uint8_t)protocol;
 	return frame_sum(p, sizeof(p));
 }
 
-static void build_ipv4(const struct segment *s, uint8_t *ip, size_t bytes)
+uint16_t segment_pseudo_sum(const struct segment *s)
+{
+	return segment_ip_sum(s, IPPROTO_TCP, s->header_bytes - s->tcp_at + s->payload_bytes);
+}
+
+static void build_ipv4(const struct segment *s, unsigned protocol, size_t bytes, uint16_t id,
+		       uint8_t *ip)
 {
 	uint16_t sum;
 
 	memset(ip, 0, IPV4_BYTES);
 	ip[0] = 0x45;
-	put16(ip + 2, (uint32_t)bytes);
-	ip[6] = 0x40; /* do not fragment */
+	put16(ip + 2, (uint32_t)(IPV4_BYTES + bytes));
+	put16(ip + 4, id);
+	ip[6] = id ? 0 : 0x40; /* do not fragment */
 	ip[8] = HOP_LIMIT;
-	ip[9] = IPPROTO_TCP;
+	ip[9] = (uint8_t)protocol;
 	memcpy(ip + 12, s->flow.host.s6_addr + 12, 4);
 	memcpy(ip + 16, s->flow.guest.s6_addr + 12, 4);
 	sum = (uint16_t)~frame_sum(ip, IPV4_BYTES);
 	memcpy(ip + 10, &sum, sizeof(sum));
 }
 
-static void build_ipv6(const struct segment *s, uint8_t *ip, size_t bytes)
+static void build_ipv6(const struct segment *s, unsigned protocol, size_t bytes, uint8_t *ip)
 {
 	memset(ip, 0, 8);
 	ip[0] = 0x60;
-	put16(ip + 4, (uint32_t)(bytes - IPV6_BYTES));
-	ip[6] = IPPROTO_TCP;
+	put16(ip + 4, (uint32_t)bytes);
+	ip[6] = (uint8_t)protocol;
 	ip[7] = HOP_LIMIT;
 	memcpy(ip + 8, &s->flow.host, 16);
 	memcpy(ip + 24, &s->flow.guest, 16);
+}
+
+size_t segment_build_ip(const struct segment *s, unsigned protocol, size_t bytes, uint16_t id,
+			uint8_t *out)
+{
+	memcpy(out, s->from, 6);
+	memcpy(out + 6, s->to, 6);
+	put16(out + 12, s->ipv6 ? 0x86dd : 0x0800);
+	if (s->ipv6)
+		build_ipv6(s, protocol, bytes, out + ETH_BYTES);
+	else
+		build_ipv4(s, protocol, bytes, id, out + ETH_BYTES);
+	return ETH_BYTES + (s->ipv6 ? IPV6_BYTES : IPV4_BYTES);
 }
 
 static size_t build_options(const struct segment *s, uint8_t *p)
@@ -217,20 +248,11 @@ static size_t build_options(const struct segment *s, uint8_t *p)
 
 size_t segment_build(const struct segment *s, uint8_t out[SEGMENT_HEADERS_MAX])
 {
-	size_t ip_bytes = s->ipv6 ? IPV6_BYTES : IPV4_BYTES;
-	uint8_t *ip = out + ETH_BYTES, *tcp = ip + ip_bytes;
+	uint8_t *tcp = out + ETH_BYTES + (s->ipv6 ? IPV6_BYTES : IPV4_BYTES);
 	size_t tcp_bytes = TCP_BYTES + build_options(s, tcp + TCP_BYTES);
-	size_t bytes = ip_bytes + tcp_bytes + s->payload_bytes;
-	struct segment whole = *s;
+	size_t ip_bytes = segment_build_ip(s, IPPROTO_TCP, tcp_bytes + s->payload_bytes, 0, out);
 	uint16_t sum;
 
-	memcpy(out, s->from, 6);
-	memcpy(out + 6, s->to, 6);
-	put16(out + 12, s->ipv6 ? 0x86dd : 0x0800);
-	if (s->ipv6)
-		build_ipv6(s, ip, bytes);
-	else
-		build_ipv4(s, ip, bytes);
 	memcpy(tcp, &s->flow.host_port, 2);
 	memcpy(tcp + 2, &s->flow.guest_port, 2);
 	put32(tcp + 4, s->seq);
@@ -239,9 +261,7 @@ size_t segment_build(const struct segment *s, uint8_t out[SEGMENT_HEADERS_MAX])
 	tcp[13] = s->flags;
 	put16(tcp + 14, s->window);
 	put16(tcp + 18, 0);
-	whole.tcp_at = 0;
-	whole.header_bytes = (unsigned)tcp_bytes;
-	sum = segment_pseudo_sum(&whole);
+	sum = segment_ip_sum(s, IPPROTO_TCP, tcp_bytes + s->payload_bytes);
 	memcpy(tcp + AT_CHECKSUM, &sum, sizeof(sum));
-	return ETH_BYTES + ip_bytes + tcp_bytes;
+	return ip_bytes + tcp_bytes;
 }

@@ -1,5 +1,7 @@
 /* host/net/segment.h - TCP segments in Ethernet frames: taken apart and put together
  *
+ * The functions with _ip in their names do the headers below TCP only, for other protocols, too.
+ *
  * IPv4 addresses are kept in the IPv4-mapped form of IPv6 ones, so that both families share code.
  * Numbers are in host byte order, addresses and ports in network byte order.
  */
@@ -46,12 +48,22 @@ struct segment {
  * segment; 0: something else, a fragment or exotic: not for us; -EBADMSG: malformed. */
 int segment_parse(const uint8_t *head, size_t have, size_t len, struct segment *ret);
 
+/* The same for @protocol, without a look at what is behind the IP header: that begins at
+ * ret->tcp_at and ends before *ret_end. Sets flow's addresses, to, from and ipv6. */
+int segment_parse_ip(const uint8_t *head, size_t have, size_t len, unsigned protocol,
+		     struct segment *ret, size_t *ret_end);
+
 /* The sum of the pseudo header of a segment, folded, not inverted, in memory order. */
 uint16_t segment_pseudo_sum(const struct segment *s);
+uint16_t segment_ip_sum(const struct segment *s, unsigned protocol, size_t bytes);
 
 /* Writes the headers of a segment towards the guest: @s->flow, to and from as the guest sent them
  * (they are swapped here). Options: mss and scale if said. The TCP checksum is left as the sum of
  * the pseudo header, for whoever completes it. Returns the number of bytes. */
 size_t segment_build(const struct segment *s, uint8_t out[SEGMENT_HEADERS_MAX]);
+/* The Ethernet and IP headers for @bytes behind them. @id: the guest may cut the IPv4 packet into
+ * fragments of this number when it passes it on; 0: it may not. */
+size_t segment_build_ip(const struct segment *s, unsigned protocol, size_t bytes, uint16_t id,
+			uint8_t *out);
 
 #endif

@@ -4,8 +4,8 @@
  *   libslirp wants to be asked before each wait which sockets it has (fill) and told after it what
  *   came (poll); both walk all sockets. fill is left out when nothing it depends on has changed and
  *   there are many. Its clock stands still between polls: a poll precedes input after a pause.
- *   Its own DNS forwarder is off: it would open files, which the sandbox forbids; the tunnel
- *   (docs/network.md) serves names.
+ *   Its own DNS forwarder is off: it would open files, which the sandbox forbids; names.c serves
+ *   the name server's address.
  * HOST
  *   The gateway address is the host: connections to it go to the host's loopback.
  * LIBRARY'S VOICE

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "net/names.h"
 #include "net/pieces.h"
 #include "net/tcp-internal.h"
 
@@ -230,6 +231,8 @@ static bool served(const struct tcp *t, const struct segment *s)
 	const uint8_t *a = s->flow.host.s6_addr;
 	uint32_t host;
 
+	if (names_at(t->names, &s->flow))
+		return true;
 	if (s->ipv6)
 		return memcmp(a, &t->plan->gateway6, 16) == 0 ||
 		       ((a[0] & 0xe0) == 0x20) || /* global */

@@ -62,6 +62,7 @@ struct tcp_conn {
 struct tcp {
 	struct loop *loop;
 	const struct net_plan *plan;
+	struct names *names;
 	tcp_output_fn output;
 	void *arg;
 	struct tcp_limits limits;

@@ -32,6 +32,7 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
+#include "net/names.h"
 #include "net/tcp-internal.h"
 
 /* --- table --- */
@@ -255,9 +256,13 @@ static int dial(const struct tcp *t, const struct segment *syn, bool *ret_done)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = host_address(t, syn, &sa);
-	auto_close int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	auto_close int fd = -1;
 	int one = 1;
 
+	*ret_done = names_at(t->names, &syn->flow);
+	if (*ret_done)
+		return names_connect(t->names);
+	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -348,7 +353,8 @@ void tcp_limit(struct tcp *t, const struct tcp_limits *limits)
 	t->limits = *limits;
 }
 
-struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, tcp_output_fn output, void *arg)
+struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, struct names *names,
+		    tcp_output_fn output, void *arg)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
 
@@ -356,6 +362,7 @@ struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, tcp_output_f
 		return NULL;
 	t->loop = loop;
 	t->plan = plan;
+	t->names = names;
 	t->output = output;
 	t->arg = arg;
 	t->pool.limit = TCP_POOL_BYTES;

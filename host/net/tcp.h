@@ -14,6 +14,7 @@
 #include "net/segment.h"
 
 struct loop;
+struct names;
 struct net_plan;
 struct tcp;
 
@@ -28,8 +29,9 @@ struct tcp_limits {
 	bool segmentation4, segmentation6; /* the guest takes segments larger than its MSS */
 };
 
-struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, tcp_output_fn output,
-		    void *arg);
+/* @names: borrowed; NULL: nobody answers at the name server's address. */
+struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, struct names *names,
+		    tcp_output_fn output, void *arg);
 struct tcp *tcp_free(struct tcp *t);
 void tcp_limit(struct tcp *t, const struct tcp_limits *limits);
 

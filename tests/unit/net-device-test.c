@@ -44,6 +44,8 @@ static uint32_t rx_bytes; /* of each buffer */
 static bool offloads;
 static int listener = -1;
 static struct sockaddr_in local;
+static const char gateway[] = "::ffff:10.213.77.1",
+		  *peer = gateway; /* whom the guest connects to */
 
 static struct { /* the guest's connection */
 	uint16_t port;
@@ -167,7 +169,7 @@ static struct segment segment(uint8_t flags)
 	};
 
 	/* segment_build() writes what goes to the guest: from here, the names are the other way */
-	inet_pton(AF_INET6, "::ffff:10.213.77.1", &s.flow.guest);
+	inet_pton(AF_INET6, peer, &s.flow.guest);
 	inet_pton(AF_INET6, "::ffff:10.213.77.15", &s.flow.host);
 	s.flow.guest_port = local.sin_port;
 	s.flow.host_port = htons(me.port);
@@ -691,7 +693,7 @@ static void connections_are_limited(void **state)
 	struct tcp *t;
 
 	net_plan_parse("10.213.77.0,-,65520,02:00:00:00:00:02", &plan);
-	t = tcp_new(loop, &plan, NULL, NULL);
+	t = tcp_new(loop, &plan, NULL, NULL, NULL);
 	tcp_limit(t, &(struct tcp_limits) { .connections = 2 });
 	s.flow.guest = s.flow.host; /* the guest's view */
 	inet_pton(AF_INET6, "::ffff:10.213.77.1", &s.flow.host);
@@ -702,6 +704,154 @@ static void connections_are_limited(void **state)
 		assert_int_equal(tcp_connections(t), MIN(port, 2));
 	}
 	tcp_free(t);
+}
+
+/* --- names --- */
+
+static int resolver = -1; /* the far end of the stream */
+
+static int take_stream(int fd, void *arg)
+{
+	if (arg)
+		return -EPIPE;
+	resolver = fd;
+	return 0;
+}
+
+/* A query to the name server, of @len bytes. */
+static size_t query_frame(bool ipv6, size_t len, uint8_t *frame)
+{
+	struct segment s = { .to = { 2, 0, 0, 0, 0, 1 }, .from = { 2, 0, 0, 0, 0, 2 } };
+	size_t bytes = 8 + len, at;
+	uint8_t udp[8] = { 0x12, 0x34, 0, 53, (uint8_t)(bytes >> 8), (uint8_t)bytes };
+	uint32_t sum;
+
+	s.ipv6 = ipv6;
+	inet_pton(AF_INET6, ipv6 ? "fd6c:7873:73d5:1::2" : "::ffff:10.213.77.2", &s.flow.guest);
+	inet_pton(AF_INET6, ipv6 ? "fd6c:7873:73d5:1::f" : "::ffff:10.213.77.15", &s.flow.host);
+	at = segment_build_ip(&s, IPPROTO_UDP, bytes, 0, frame);
+	memcpy(frame + at, udp, sizeof(udp));
+	memset(frame + at + 8, 0, len);
+	frame[at + 8] = 0x77; /* the id's first half */
+	frame[at + 13] = 1;   /* a question, of the root */
+	sum = (uint32_t)segment_ip_sum(&s, IPPROTO_UDP, bytes) + frame_sum(frame + at, bytes);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	memcpy(frame + at + 6, &(uint16_t) { (uint16_t)sum }, 2);
+	return at + bytes;
+}
+
+static size_t resolver_reads(uint8_t *m, size_t size)
+{
+	ssize_t n = recv(resolver, m, size, MSG_DONTWAIT);
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
+static void check_reply(bool ipv6, size_t len)
+{
+	struct segment s = { 0 };
+	size_t end;
+	uint32_t sum;
+
+	assert_true(receive());
+	assert_int_equal(segment_parse_ip(got.bytes, got.len, got.len, IPPROTO_UDP, &s, &end), 1);
+	assert_int_equal(s.ipv6, ipv6);
+	assert_int_equal(end, got.len);
+	assert_int_equal(end - s.tcp_at, 8 + len);
+	assert_memory_equal(got.bytes + s.tcp_at, "\0\x35\x12\x34", 4);
+	assert_memory_equal(got.bytes + s.tcp_at + 8, "\x77\0\x80", 3);
+	sum = (uint32_t)segment_ip_sum(&s, IPPROTO_UDP, 8 + len) +
+	      frame_sum(got.bytes + s.tcp_at, 8 + len);
+	assert_int_equal((sum & 0xffff) + (sum >> 16), 0xffff);
+}
+
+static void the_name_server_answers_datagrams(void **state)
+{
+	uint8_t frame[200], m[200];
+
+	net_on_names(net, take_stream, NULL);
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		size_t n = query_frame(ipv6, 17, frame);
+
+		transmit(frame, n, false);
+		assert_int_equal(resolver_reads(m, sizeof(m)), 19);
+		assert_memory_equal(m, "\0\x11", 2);
+		m[4] |= 0x80; /* a reply */
+		assert_int_equal(send(resolver, m, 19, 0), 19);
+		turn();
+		check_reply(ipv6, 17);
+	}
+	assert_int_equal(sockets(), 0);
+	close(resolver);
+}
+
+static void damaged_queries_are_dropped(void **state)
+{
+	uint8_t frame[200], m[200];
+	size_t n = query_frame(false, 17, frame);
+
+	net_on_names(net, take_stream, NULL);
+	transmit(frame, n, false);
+	assert_int_equal(resolver_reads(m, sizeof(m)), 19);
+	frame[n - 1] ^= 1; /* the checksum is wrong */
+	transmit(frame, n, false);
+	frame[n - 1] ^= 1;
+	frame[39]++; /* longer than the packet */
+	transmit(frame, n, false);
+	frame[39] = 7; /* shorter than its header */
+	transmit(frame, n, false);
+	assert_int_equal(resolver_reads(m, sizeof(m)), 0);
+	frame[39] = 25;
+	memset(frame + 40, 0, 2); /* without a checksum */
+	transmit(frame, n, false);
+	assert_int_equal(resolver_reads(m, sizeof(m)), 19);
+	close(resolver);
+	assert_false(receive());
+}
+
+static void without_a_resolver_queries_are_dropped(void **state)
+{
+	uint8_t frame[200], m[200];
+	size_t n = query_frame(false, 17, frame);
+
+	transmit(frame, n, false);
+	net_on_names(net, take_stream, net); /* refuses */
+	transmit(frame, n, false);
+	assert_false(receive());
+	net_on_names(net, take_stream, NULL);
+	transmit(frame, n, false);
+	assert_int_equal(resolver_reads(m, sizeof(m)), 19);
+	close(resolver);
+}
+
+static void the_name_server_answers_connections(void **state)
+{
+	in_port_t port = local.sin_port;
+	uint8_t m[200];
+
+	net_on_names(net, take_stream, NULL);
+	local.sin_port = htons(53);
+	peer = "::ffff:10.213.77.2";
+	start_connection();
+	assert_true(receive_tcp());
+	assert_int_equal(got.s.flags, TCP_SYN | TCP_ACK);
+	me.seq++;
+	me.ack = got.s.seq + 1;
+	send_bytes("\0\x11\x77\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0", 19);
+	turn();
+	assert_int_equal(resolver_reads(m, sizeof(m)), 19);
+	m[4] |= 0x80;
+	assert_int_equal(send(resolver, m, 19, 0), 19);
+	while (!got.s.payload_bytes)
+		assert_true(eventually_receive());
+	assert_int_equal(got.s.payload_bytes, 19);
+	assert_memory_equal(got.payload, "\0\x11\x77\0\x80", 5);
+	assert_int_equal(sockets(), 1);
+	send_segment(segment(TCP_RST), NULL, 0);
+	assert_int_equal(sockets(), 0);
+	local.sin_port = port;
+	peer = gateway;
+	close(resolver);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -729,6 +879,10 @@ int main(void)
 		TEST(a_wrong_checksum_of_the_guests_own_is_noticed),
 		TEST(a_broken_ring_stops_the_device_only),
 		TEST(connections_are_limited),
+		TEST(the_name_server_answers_datagrams),
+		TEST(damaged_queries_are_dropped),
+		TEST(without_a_resolver_queries_are_dropped),
+		TEST(the_name_server_answers_connections),
 	};
 
 	log_init("net-device-test", STDERR_FILENO, LOG_ERR, false);
