@@ -77,6 +77,7 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 		     arg);
 		ret->dns_tunneling = false;
 	}
+	ret->dns_proxy = st->dns_proxy && !ret->dns_tunneling && ret->mode == NETWORKING_NAT;
 	if (ret->mode == NETWORKING_NONE)
 		return;
 	if (!net_plan_probe(&ret->plan, st->mac_address))
@@ -113,8 +114,12 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 		inet_ntop(AF_INET6, &p->guest6, ret->address6, sizeof(ret->address6));
 	if (p->ipv6_route)
 		inet_ntop(AF_INET6, &p->gateway6, ret->gateway6, sizeof(ret->gateway6));
-	if (n->dns_tunneling)
+	if (n->dns_tunneling) {
 		inet_ntop(AF_INET, &n->dns_address, ret->tunnel, sizeof(ret->tunnel));
+		memcpy(ret->nameserver, ret->tunnel, sizeof(ret->nameserver));
+	} else if (n->dns_proxy) {
+		inet_ntop(AF_INET, &p->nameserver, ret->nameserver, sizeof(ret->nameserver));
+	}
 }
 
 /* --- what may change underneath --- */
@@ -157,7 +162,7 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 {
 	struct host_resolver host = { 0 };
 	struct machine_net_texts t;
-	const char *own[2] = { t.tunnel, NULL };
+	const char *own[2] = { t.nameserver, NULL };
 	struct msg_net_config m = {
 		.mode = machine_net_mode(n),
 		.interface = n->mode == NETWORKING_NONE ? "" : "eth0",
@@ -175,11 +180,11 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 		/* before it is read: a change meanwhile shows later */
 		resolv_conf_stat(&n->resolv_conf);
 		host_resolver_read(&host, RESOLV_CONF);
-		if (!n->dns_tunneling)
+		if (!t.nameserver[0])
 			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4,
 						n->plan.ipv6_route);
 		m.search.list = (const char *const *)host.search;
-		m.nameservers.list = n->dns_tunneling ? own : (const char *const *)host.nameservers;
+		m.nameservers.list = t.nameserver[0] ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;
 		if (n->mode == NETWORKING_MIRRORED)
 			m.host_loopback = n->host_address_loopback ? HOST_LOOPBACK_ADDRESSES

@@ -18,11 +18,13 @@ struct channel;
 struct machine_net_texts { /* "": that there is not */
 	char address4[INET_ADDRSTRLEN], gateway4[INET_ADDRSTRLEN], tunnel[INET_ADDRSTRLEN];
 	char address6[INET6_ADDRSTRLEN], gateway6[INET6_ADDRSTRLEN];
+	char nameserver[INET_ADDRSTRLEN]; /* "": the host's own */
 };
 
 struct machine_net {
 	enum networking_mode mode; /* in use: NETWORKING_NONE, _NAT or _MIRRORED */
 	bool dns_tunneling, localhost_forwarding, auto_proxy;
+	bool dns_proxy;           /* without a tunnel: the network's name server is the guest's */
 	uint32_t dns_address;     /* of the tunnel, network byte order */
 	struct net_plan plan;     /* with NETWORKING_NAT */
 	char text[NET_PLAN_TEXT]; /* of the plan, for the relay */
@@ -36,7 +38,7 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 			void *arg);
 const char *machine_net_mode(const struct machine_net *n); /* "none", "nat", "mirrored" */
 void machine_net_describe(const struct machine_net *n, struct machine_net_texts *ret);
-/* The host's own names are not asked for through the tunnel: its hosts file is copied. */
+/* Without a tunnel the host's hosts file is copied. */
 bool machine_net_copies_hosts(const struct machine_net *n);
 /* NET_CONFIG, to gns. */
 void machine_net_send(struct machine_net *n, struct channel *gns);

@@ -123,7 +123,7 @@ void status_send(struct service *s, struct channel *c, uint32_t seq)
 		msg.guest_address = net.address4;
 		msg.guest_address6 = net.address6;
 		msg.gateway = net.gateway4;
-		msg.nameserver = net.tunnel;
+		msg.nameserver = net.nameserver;
 		msg.ports.list = (const char *const *)ports.forwarded;
 		msg.conflicts.list = (const char *const *)ports.conflicts;
 	}

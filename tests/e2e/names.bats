@@ -1,4 +1,4 @@
-# Names: the tunnel to the host's resolver, resolv.conf, live changes
+# Names: the tunnel to the host's resolver, the network's name server, resolv.conf, live changes
 #
 # As root the service lives in network and mount namespaces of the test's own, with a name server on
 # their loopback and its own /etc/resolv.conf, hosts and nsswitch.conf. An ordinary user gets what the
@@ -15,6 +15,11 @@ inside() {
 inside_exec() { exec nsenter -t "$(cat "$SANDBOX/holder")" -m -n -- "$@"; }
 wsl() { inside timeout --foreground -k 5 "${WSL_DEADLINE:-60}" "$WSL" "$@"; }
 dns() { wsl -e netprobe dns "${SERVER:-10.255.255.254}" "$@"; }
+# The name server of the virtual network, at its IPv4 or IPv6 address
+network_server() { # 4|6
+	wsl -e ip "-$1" -o addr show eth0 scope global | awk -v from="$1" '{
+		sub(from == 4 ? "[0-9]*/.*" : "[0-9a-f]*/.*", "2", $4); print $4; exit }'
+}
 host_file() { # NAME LINES..., in place: the file is bind mounted
 	printf '%s\n' "${@:2}" >"$SANDBOX/etc/$1"
 }
@@ -84,8 +89,7 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	run -1 wsl -e grep printer /etc/hosts
 }
 
-@test "every type of record passes, over UDP and TCP" {
-	need_root
+every_type() {
 	local how
 	for how in udp tcp; do
 		run -0 dns a.example.test A $how
@@ -115,8 +119,17 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	done
 }
 
-@test "large answers: cut over UDP, whole over TCP, whole over UDP with EDNS" {
+@test "every type of record passes, over UDP and TCP" {
 	need_root
+	every_type
+}
+
+@test "so it does at the network's name server" {
+	need_root
+	SERVER=$(network_server 4) every_type
+}
+
+large_answers() {
 	run -0 dns wide.example.test TXT udp
 	[[ $output == "rcode=0 tc=1 answers=0 "* ]]
 	run -0 dns wide.example.test TXT udp 4096
@@ -125,6 +138,43 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	[[ $output == "rcode=0 tc=1 "* ]]
 	run -0 dns big.example.test TXT tcp
 	[[ $output == "rcode=0 tc=0 answers=100 "* ]]
+}
+
+@test "large answers: cut over UDP, whole over TCP, whole over UDP with EDNS" {
+	need_root
+	large_answers
+	SERVER=$(network_server 4) large_answers
+}
+
+@test "the network's name server: every user, both families" {
+	local server
+	for server in $(network_server 4) $(network_server 6); do
+		SERVER=$server run -0 dns localhost A udp
+		[[ $output == *"1 127.0.0.1"* ]]
+		SERVER=$server run -0 dns localhost A tcp
+		[[ $output == *"1 127.0.0.1"* ]]
+		run -0 wsl -e nslookup localhost "$server"
+		[[ $output == *127.0.0.1* ]]
+	done
+}
+
+@test "the network's name server answers a network namespace of the guest" {
+	run -0 guest '
+		unshare -n sleep 1000 &
+		trap "kill $!; echo 0 >/proc/sys/net/ipv4/ip_forward" EXIT
+		in="nsenter -t $! -n"
+		until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+		ip link add type veth
+		ip link set veth1 netns $!
+		ip addr add 10.99.0.1/24 dev veth0
+		ip link set veth0 up
+		$in ip addr add 10.99.0.2/24 dev veth1
+		$in ip link set veth1 up
+		$in ip route add default via 10.99.0.1
+		echo 1 >/proc/sys/net/ipv4/ip_forward
+		$in netprobe dns '"$(network_server 4)"' localhost A udp
+		$in netprobe dns '"$(network_server 4)"' localhost A tcp'
+	[ "$(grep -c '^1 127.0.0.1$' <<<"$output")" = 2 ]
 }
 
 @test "the C library of the guest finds names, short ones by the search list" {
@@ -175,11 +225,15 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	pid=$("$LIB/leftovers" --pid-of wslresolver "$SANDBOX")
 	kill -9 $pid
 	eventually 5 eval 'dns a.example.test A | grep -q 192.0.2.1'
+	SERVER=$(network_server 4) eventually 5 eval 'dns a.example.test A | grep -q 192.0.2.1'
 }
 
 @test "many questions at a time are all answered" {
 	need_root
 	run -0 guest 'for i in $(seq 60); do netprobe dns 10.255.255.254 a.example.test A >/tmp/q$i & done; wait
+		cat /tmp/q* | grep -c "^1 192.0.2.1$"'
+	[ "$output" = 60 ]
+	run -0 guest 'for i in $(seq 60); do netprobe dns '"$(network_server 4)"' a.example.test A >/tmp/q$i & done; wait
 		cat /tmp/q* | grep -c "^1 192.0.2.1$"'
 	[ "$output" = 60 ]
 }
@@ -206,12 +260,33 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 	[[ $output == *127.0.0.1* ]]
 }
 
-@test "dnsTunneling=false: the host's servers and hosts file" {
+@test "dnsTunneling=false: the network's name server, and the host's hosts file" {
+	wslconf '[wsl2]' dnsTunneling=false
+	wsl --shutdown
+	SERVER=$(network_server 4)
+	run -0 wsl -e grep nameserver /etc/resolv.conf
+	[ "$output" = "nameserver $SERVER" ]
+	run -0 wsl --status
+	[[ $output == *"Name Server: $SERVER"* ]]
+	run -0 dns localhost A
+	[[ $output == *"1 127.0.0.1"* ]]
+	[ "$(id -u)" = 0 ] || return 0
+	run -0 wsl -e nslookup short.corp.test
+	[[ $output == *192.0.2.99* ]]
+	run -0 wsl -e grep -c printer.lan /etc/hosts
+	host_file resolv.conf 'nameserver 127.0.0.10' 'search other.test'
+	run -0 dns who.example.test TXT
+	[[ $output == *second* ]]
+	eventually 3 eval 'wsl -e grep -q "^search other.test$" /etc/resolv.conf'
+	host_file resolv.conf 'nameserver 127.0.0.9' 'search corp.test example.test'
+}
+
+@test "dnsTunneling=false, dnsProxy=false: the host's servers and hosts file" {
 	need_root
 	host_file resolv.conf 'nameserver 127.0.0.1' 'nameserver 192.0.2.53' 'search corp.test'
 	host_file hosts '127.0.0.1 localhost' '192.0.2.50 printer.lan printer'
 	name_server 127.0.0.1 plain
-	wslconf '[wsl2]' dnsTunneling=false
+	wslconf '[wsl2]' dnsTunneling=false dnsProxy=false
 	wsl --shutdown
 	run -0 wsl -e cat /etc/resolv.conf
 	[[ $output == *"nameserver "*.*.*.*$'\n'"nameserver 192.0.2.53"* ]]

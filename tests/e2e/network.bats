@@ -142,10 +142,31 @@ guest() { wsl -d box -e netprobe "$@"; }
 	[[ $output =~ NoNewPrivs:[[:space:]]1 ]]
 }
 
-@test "a dhcp client gets an address of the same network" {
+@test "a dhcp client gets an address of the same network, a gateway, and a name server that answers" {
 	wsl -d box -e sh -c 'command -v udhcpc' || skip "no DHCP client in the root file system"
-	run -0 wsl -d box -e udhcpc -i eth0 -n -q -f -t 3 -s /bin/true
-	[[ $output == *"${GATEWAY4:+$(gateway | sed 's/[0-9]*$//')}"* ]]
+	local net
+	net=$(gateway | sed 's/[0-9]*$//')
+	# with a MAC and a network namespace of its own, as a container's
+	run -0 wsl -d box -e sh -c '
+		unshare -n sleep 1000 &
+		trap "kill $!" EXIT
+		until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+		ip link add link eth0 lease0 type macvlan
+		ip link set lease0 netns $!
+		cat >/tmp/leased <<"END"
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add "$ip/24" dev "$interface"
+ip route add default via "$router"
+echo "leased $ip router $router dns $dns"
+netprobe dns "$dns" localhost A udp
+netprobe dns "$dns" localhost A tcp
+END
+		chmod 755 /tmp/leased
+		nsenter -t $! -n ip link set lease0 up
+		nsenter -t $! -n udhcpc -i lease0 -n -q -f -t 3 -s /tmp/leased'
+	[[ $output =~ "leased $net"[0-9]+" router $(gateway) dns ${net}2" ]]
+	[ "$(grep -c '^1 127.0.0.1$' <<<"$output")" = 2 ]
 }
 
 @test "networkingMode none: loopback only, and the VM starts" {

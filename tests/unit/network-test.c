@@ -355,6 +355,45 @@ static void a_loopback_tunnel_address_turns_the_tunnel_off(void **state)
 	settings_done(&st);
 }
 
+static void the_name_server_follows_from_the_keys(void **state)
+{
+	static const struct {
+		bool tunneling, proxy;
+		enum networking_mode mode;
+		const char *end; /* of the name server's address; "": the host's servers */
+	} cases[] = {
+		{ true, true, NETWORKING_NAT, ".254" },
+		{ true, false, NETWORKING_NAT, ".254" },
+		{ false, true, NETWORKING_NAT, ".2" },
+		{ false, false, NETWORKING_NAT, "" },
+		{ true, true, NETWORKING_MIRRORED, ".254" },
+		{ false, true, NETWORKING_MIRRORED, "" },
+		{ false, true, NETWORKING_NONE, "" },
+	};
+	char warning[256];
+	struct settings st;
+
+	settings_parse(&st, &(struct settings_host) { .memory_bytes = 4 * GIB, .processors = 2 },
+		       "/home/x", "/home/x/.wslconfig", "", 0, note, warning);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct machine_net net;
+		struct machine_net_texts t;
+
+		st.dns_tunneling = cases[i].tunneling;
+		st.dns_proxy = cases[i].proxy;
+		st.networking_mode = cases[i].mode;
+		machine_net_choose(&net, &st, note, warning);
+		machine_net_describe(&net, &t);
+		if (cases[i].end[0])
+			assert_true(str_endswith(t.nameserver, cases[i].end));
+		else
+			assert_string_equal(t.nameserver, "");
+		assert_int_equal(t.tunnel[0] != 0,
+				 cases[i].tunneling && cases[i].mode != NETWORKING_NONE);
+	}
+	settings_done(&st);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +412,7 @@ int main(void)
 		cmocka_unit_test(unreachable_proxies_are_left_out_with_the_exceptions),
 		cmocka_unit_test(proxies_on_loopback_are_named_as_the_guest_reaches_them),
 		cmocka_unit_test(a_loopback_tunnel_address_turns_the_tunnel_off),
+		cmocka_unit_test(the_name_server_follows_from_the_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
