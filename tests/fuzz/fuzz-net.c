@@ -1,7 +1,8 @@
 /* tests/fuzz/fuzz-net.c - frames and rings of a guest, with a host that takes part
  *
  * Input: steps of 8 bytes, see step(). Segments use few ports and numbers near the expected ones, so
- * that connections live; others are bytes of the input. Everything happens in a network namespace of
+ * that connections live; others are bytes of the input. Some go to the name server, whose resolver is
+ * a script, too. Everything happens in a network namespace of
  * its own, whose loopback has a listener: no packet of ours may reach a real network. Without leave
  * to make one nothing is run.
  */
@@ -52,6 +53,7 @@ static struct {
 	uint32_t ack[PORTS]; /* the highest we saw */
 	uint32_t seq[PORTS];
 	int hosts[HOSTS];
+	int resolver;
 } w;
 
 static int listener = -1;
@@ -117,8 +119,9 @@ static void transmit(size_t len, unsigned cut)
 	w.slot = (uint16_t)((w.slot + 1) % (NUM / 2));
 }
 
-/* kind, port, flags, sequence, acknowledgement, window, length, how */
-static void put_segment(const uint8_t *s)
+/* kind, port, flags, sequence, acknowledgement, window, length, how; to the name server the payload
+ * is what follows in the input */
+static void put_segment(const uint8_t *s, size_t have)
 {
 	unsigned p = s[1] % PORTS;
 	struct virtio_net_hdr_mrg_rxbuf h = { .hdr.flags = s[7] & 1, .hdr.gso_type = s[7] & 2 };
@@ -138,6 +141,10 @@ static void put_segment(const uint8_t *s)
 	inet_pton(AF_INET6, "::ffff:10.213.77.1", &seg.flow.guest);
 	inet_pton(AF_INET6, "::ffff:10.213.77.15", &seg.flow.host);
 	seg.flow.guest_port = s[1] & 0x80 ? htons(9) : port;
+	if (s[1] & 0x40) {
+		inet_pton(AF_INET6, "::ffff:10.213.77.2", &seg.flow.guest);
+		seg.flow.guest_port = htons(53);
+	}
 	seg.flow.host_port = htons((uint16_t)(1000 + p));
 	if (seg.flags & TCP_SYN)
 		seg.payload_bytes = 0;
@@ -147,8 +154,36 @@ static void put_segment(const uint8_t *s)
 	memcpy(slot_memory(), &h, sizeof(h));
 	n = sizeof(h) + segment_build(&seg, slot_memory() + sizeof(h));
 	memset(slot_memory() + n, s[5], seg.payload_bytes);
+	if (s[1] & 0x40)
+		memcpy(slot_memory() + n, s + 8, MIN((size_t)seg.payload_bytes, have - 8));
 	w.seq[p] += seg.payload_bytes + (seg.flags & (TCP_SYN | TCP_FIN) ? 1u : 0u);
 	transmit(n + seg.payload_bytes, s[3] % 80);
+}
+
+/* kind, how, length of the message, what the UDP header tells too much; then the message, from the
+ * rest of the input */
+static void put_query(const uint8_t *s, size_t have)
+{
+	struct segment seg = { .to = { 2, 0, 0, 0, 0, 1 }, .from = { 2, 0, 0, 0, 0, 2 } };
+	size_t len = MIN(have - 4, (size_t)s[2] * 4), bytes = 8 + len, at;
+	size_t told = bytes + (size_t)(int8_t)s[3];
+	uint8_t *frame = slot_memory() + 12, *udp;
+	uint32_t sum;
+
+	seg.ipv6 = s[1] & 1;
+	inet_pton(AF_INET6, seg.ipv6 ? "fd6c:7873:73d5:1::2" : "::ffff:10.213.77.2",
+		  &seg.flow.guest);
+	inet_pton(AF_INET6, seg.ipv6 ? "fd6c:7873:73d5:1::f" : "::ffff:10.213.77.15",
+		  &seg.flow.host);
+	memset(slot_memory(), 0, 12);
+	at = segment_build_ip(&seg, IPPROTO_UDP, bytes, s[1] >> 4, frame);
+	udp = frame + at;
+	memcpy(udp, (uint8_t[8]) { 0x12, 0x34, 0, 53, (uint8_t)(told >> 8), (uint8_t)told }, 8);
+	memcpy(udp + 8, s + 4, len);
+	sum = (uint32_t)segment_ip_sum(&seg, IPPROTO_UDP, bytes) + frame_sum(udp, bytes);
+	sum = ~((sum & 0xffff) + (sum >> 16)) & (s[1] & 2 ? 0 : 0xffff);
+	memcpy(udp + 6, &(uint16_t) { (uint16_t)sum }, 2);
+	transmit(12 + at + bytes, s[2] % 80);
 }
 
 /* The rest of the input as a frame. */
@@ -230,6 +265,42 @@ static void host_io(const uint8_t *s)
 	}
 }
 
+static int take_stream(int fd, void *arg)
+{
+	(void)arg;
+	drop_fd(&w.resolver);
+	w.resolver = fd;
+	return 0;
+}
+
+/* Queries come back as replies, of a length of their own; or what follows in the input does. */
+static void resolver_io(const uint8_t *s, size_t have)
+{
+	static uint8_t in[65536], out[65536];
+	ssize_t n = s[2] % 3 ? recv(w.resolver, in, sizeof(in), MSG_DONTWAIT) : 0;
+
+	switch (s[2] % 3) {
+	case 0:
+		send(w.resolver, s + 3, have - 3, MSG_DONTWAIT | MSG_NOSIGNAL);
+		break;
+	case 1:
+		for (ssize_t at = 0, len; at + 5 <= n; at += 2 + len) {
+			size_t want = s[3] * 100u;
+
+			len = in[at] << 8 | in[at + 1];
+			memset(out, s[4], want);
+			memcpy(out + 2, in + at + 2, (size_t)MIN(len, n - at - 2));
+			out[0] = (uint8_t)(want >> 8);
+			out[1] = (uint8_t)want;
+			out[4] |= 0x80;
+			send(w.resolver, out, 2 + want, MSG_DONTWAIT | MSG_NOSIGNAL);
+		}
+		break;
+	case 2:
+		drop_fd(&w.resolver);
+	}
+}
+
 static void work(void)
 {
 	unsigned rounds = 0;
@@ -253,6 +324,8 @@ static void start(uint8_t how)
 	net_plan_parse("10.213.77.0,fd6c:7873:73d5:1::,65520,02:00:00:00:00:02", &plan);
 	w.loop = loop_new();
 	w.net = net_new(w.loop, &plan);
+	w.resolver = -1;
+	net_on_names(w.net, take_stream, NULL);
 	w.mem = calloc(1, MEMORY);
 	w.memory.n = 1;
 	w.memory.regions[0] = (struct guest_region) { .gpa = GPA, .size = MEMORY, .host = w.mem };
@@ -263,8 +336,8 @@ static void start(uint8_t how)
 		struct guest_ring *r = &w.rings[q];
 
 		*r = (struct guest_ring) { .desc = (void *)(w.mem + q * 0x1000),
-				     .avail = (void *)(w.mem + q * 0x1000 + 0x400),
-				     .used = (void *)(w.mem + q * 0x1000 + 0x800) };
+					   .avail = (void *)(w.mem + q * 0x1000 + 0x400),
+					   .used = (void *)(w.mem + q * 0x1000 + 0x800) };
 		w.vq[q] = (struct virtqueue) { .call_fd = -1, .event_idx = how & 1 };
 		vq_init(&w.vq[q], &w.memory, NUM, r->desc, r->avail, r->used, 0);
 		net_device_ops.queue_start(w.net, q, &w.vq[q]);
@@ -280,6 +353,7 @@ static void stop(void)
 	loop_free(w.loop);
 	for (unsigned i = 0; i < HOSTS; i++)
 		drop_fd(&w.hosts[i]);
+	drop_fd(&w.resolver);
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		close(fd);
 	free(w.mem);
@@ -298,20 +372,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 0:
 		case 1:
 		case 2:
-			put_segment(s);
+			put_segment(s, size - at);
 			break;
 		case 3:
 		case 4:
 			post_buffers(s);
 			break;
 		case 5:
-			host_io(s);
+			if (s[0] & 0x40)
+				resolver_io(s, size - at);
+			else
+				host_io(s);
 			break;
 		case 6:
 			raw_descriptor(s);
 			break;
 		case 7:
-			put_frame(s + 1, size - at - 1);
+			if (s[0] & 0x40)
+				put_query(s, size - at);
+			else
+				put_frame(s + 1, size - at - 1);
 		}
 		work();
 	}
