@@ -6,9 +6,19 @@
 # them talk to one server on the host's loopback. Prints the best of N rounds: Mbit/s for bulk, share
 # lost in brackets; microseconds for latencies. Load that comes from elsewhere hits all alike.
 #
+# forward-*: the host connects to a port that a program of the guest listens on; loopback is the same
+# without a guest. dns-*: one server on the host's loopback, asked through the tunnel, at the network's
+# name server, and directly (only as root: the host's resolv.conf has to name it).
+# What must hold: dns at most 1000 us over loopback's, forward at least 2000 Mbit/s.
+#
 # Needs wsl in PATH (make install) and gcc; works in a sandbox of its own.
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+# Mounts of our own: another resolv.conf
+if [ "$(id -u)" = 0 ] && [ -z "${NET_BENCH_INSIDE:-}" ]; then
+	NET_BENCH_INSIDE=1 exec unshare -m "bench/$(basename -- "$0")" "$@"
+fi
 
 rounds=3 seconds=2 json=
 while [ $# -gt 0 ]; do
@@ -16,7 +26,7 @@ while [ $# -gt 0 ]; do
 	--rounds) rounds=$2; shift ;;
 	--seconds) seconds=$2; shift ;;
 	--json) json=$2; shift ;;
-	*) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+	*) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 	esac
 	shift
 done
@@ -24,6 +34,7 @@ done
 named=
 work=$(mktemp -d /tmp/lx.XXXXXX)
 port=$((20000 + RANDOM % 10000))
+forwarded=$((port + 1))
 pids=()
 clean_up() {
 	wsl --shutdown >/dev/null 2>&1 || true
@@ -43,6 +54,14 @@ python3 tests/lib/small.py "$work/rootfs" "$work/probe"
 
 "$work/net-load" serve "$port" >"$work/ready" 2>&1 &
 pids+=($!)
+resolver=
+if [ "$(id -u)" = 0 ] && [ -e /etc/resolv.conf ]; then
+	resolver=127.$((RANDOM % 250 + 1)).$((RANDOM % 250 + 1)).9
+	python3 tests/lib/dns-server.py "$resolver" >"$work/dns" 2>&1 &
+	pids+=($!)
+	echo "nameserver $resolver" >"$work/resolv.conf"
+	mount --bind "$work/resolv.conf" /etc/resolv.conf
+fi
 
 # --- where from ---
 declare -A address
@@ -51,6 +70,14 @@ wsl --import box "$work/box" "$work/rootfs/small.tar" >/dev/null
 wsl -d box -e sh -c 'cat >/bin/net-load && chmod 755 /bin/net-load' <"$work/net-load"
 address[guest]=$(wsl -d box -e ip route show default | awk '{ print $3; exit }')
 from_guest() { wsl -d box -e net-load "$@"; }
+declare -A forward dns nameserver
+if [ -n "$resolver" ]; then
+	dns=([guest]=10.255.255.254 [loopback]=$resolver)
+	nameserver=([guest]=${address[guest]%.*}.2 [loopback]=$resolver)
+fi
+wsl -d box -e net-load serve "$forwarded" >"$work/ready-guest" 2>&1 &
+pids+=($!)
+forward=([guest]=$forwarded [loopback]=$port)
 
 if [ "$(id -u)" = 0 ] && command -v slirp4netns >/dev/null; then
 	unshare -n sleep 10000 &
@@ -60,6 +87,7 @@ if [ "$(id -u)" = 0 ] && command -v slirp4netns >/dev/null; then
 	slirp4netns --configure --mtu=65520 "$slirp_ns" tap0 >/dev/null 2>&1 &
 	pids+=($!)
 	address[slirp4netns]=10.0.2.2
+	dns[slirp4netns]=${resolver:+10.0.2.3}
 	peers+=(slirp4netns)
 fi
 from_slirp4netns() { nsenter -t "$slirp_ns" -n "$work/net-load" "$@"; }
@@ -82,7 +110,7 @@ from_loopback() { "$work/net-load" "$@"; }
 sleep 1
 
 # --- what ---
-# name, better (high, low), command with @ for the server
+# name, better (high, low), command; the server is @, for names + or %, by way of a forwarded port ^
 measurements=(
 	"tcp-guest-to-host-1|high|up @ $port $seconds 1"
 	"tcp-host-to-guest-1|high|down @ $port $seconds 1"
@@ -92,14 +120,32 @@ measurements=(
 	"udp-guest-to-host-32000|high|udp @ $port 1 32000"
 	"round-trip-us|low|rr @ $port 2000"
 	"connect-us|low|connect @ $port 500"
+	"forward-host-to-guest-1|high|up 127.0.0.1 ^ $seconds 1"
+	"forward-guest-to-host-1|high|down 127.0.0.1 ^ $seconds 1"
+	"forward-host-to-guest-8|high|up 127.0.0.1 ^ $seconds 8"
+	"forward-guest-to-host-8|high|down 127.0.0.1 ^ $seconds 8"
+	"dns-tunnel-us|low|dns + a.example.test 1000"
+	"dns-network-us|low|dns % a.example.test 1000"
 )
+# Empty where a peer cannot take part
+measure() { # PEER COMMAND
+	local where=$1 command=$2 server
+	case $command in
+	*^*) server=${forward[$1]:-} where=loopback ;;
+	*+*) server=${dns[$1]:-} ;;
+	*%*) server=${nameserver[$1]:-} ;;
+	*) server=${address[$1]} ;;
+	esac
+	[ -n "$server" ] || return 0
+	# shellcheck disable=SC2086 # words of the command
+	"from_$where" ${command/[@+%^]/$server} 2>>"$work/errors" || true
+}
 declare -A best
 for ((round = 0; round < rounds; round++)); do
 	for m in "${measurements[@]}"; do
 		IFS='|' read -r name better command <<<"$m"
 		for peer in "${peers[@]}"; do
-			# shellcheck disable=SC2086 # words of the command
-			value=$("from_$peer" ${command/@/${address[$peer]}} 2>>"$work/errors") || value=
+			value=$(measure "$peer" "$command")
 			[ -n "$value" ] || continue
 			old=${best[$name/$peer]:-}
 			if [ -z "$old" ] || { [ "$better" = high ] && [ "${value%% *}" -gt "${old%% *}" ]; } ||

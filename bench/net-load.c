@@ -6,6 +6,7 @@
  *   net-load rr HOST PORT COUNT		1-byte round trips, prints the median in us
  *   net-load connect HOST PORT COUNT		connect and close, prints the median in us and the rate
  *   net-load hold HOST PORT COUNT		opens so many at once, a byte through each, prints ms
+ *   net-load dns HOST NAME COUNT		asks for its address over UDP, prints the median in us
  *
  * The first byte on a TCP connection says what the server does: s sinks, g generates, e echoes.
  */
@@ -316,6 +317,58 @@ static void hold(char **a)
 	printf("%llu\n", (unsigned long long)(now_us() - start) / 1000);
 }
 
+static size_t make_query(uint8_t q[512], const char *name)
+{
+	static const uint8_t head[12] = { [2] = 1, [5] = 1 }, tail[5] = { [2] = 1, [4] = 1 };
+	size_t at = sizeof(head);
+
+	memcpy(q, head, sizeof(head));
+	while (*name && at < 400) {
+		size_t n = strcspn(name, ".");
+
+		n = n < 63 ? n : 63;
+		q[at++] = (uint8_t)n;
+		memcpy(q + at, name, n);
+		at += n;
+		name += n + (name[n] == '.');
+	}
+	memcpy(q + at, tail, sizeof(tail));
+	return at + sizeof(tail);
+}
+
+static void dns(char **a)
+{
+	unsigned n = (unsigned)atoi(a[2]);
+	uint64_t *us = calloc(n, sizeof(*us));
+	struct timeval patience = { .tv_sec = 5 };
+	int fd = dial(a[0], "53", SOCK_DGRAM, 0);
+	uint8_t q[512], reply[4096];
+	size_t len = make_query(q, a[1]);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	for (unsigned i = 0; i < n; i++) {
+		ssize_t got;
+
+		q[0] = (uint8_t)(i >> 8);
+		q[1] = (uint8_t)i;
+		us[i] = now_us();
+		if (send(fd, q, len, 0) < 0)
+			die("send");
+		do
+			got = recv(fd, reply, sizeof(reply), 0);
+		while (got >= 2 && memcmp(reply, q, 2) != 0);
+		us[i] = now_us() - us[i];
+		if (got < 12)
+			die("no reply");
+		if ((reply[3] & 15) || !reply[7]) {
+			fprintf(stderr, "net-load: no address for %s\n", a[1]);
+			exit(1);
+		}
+	}
+	qsort(us, n, sizeof(*us), compare);
+	printf("%llu\n", (unsigned long long)us[n / 2]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "serve") == 0)
@@ -330,6 +383,8 @@ int main(int argc, char **argv)
 		connects(argv + 2);
 	else if (argc == 5 && strcmp(argv[1], "hold") == 0)
 		hold(argv + 2);
+	else if (argc == 5 && strcmp(argv[1], "dns") == 0)
+		dns(argv + 2);
 	else
 		return fputs("usage: see the head of bench/net-load.c\n", stderr), 2;
 	return 0;
