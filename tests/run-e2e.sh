@@ -117,7 +117,7 @@ xargs -P "${E2E_JOBS:-2}" -L 1 bash -c '. "$stage/as_user"; one_file "$@"' one_f
 
 # Whatever a test left to the user lxss-test would run on for ever. Another run has a stage of its own.
 if [ ${#as_user[@]} -gt 0 ]; then
-	left=$(ps -u lxss-test -o pid=,stat=,args= | awk '$2 !~ /^Z/' | while read -r pid rest; do
+	left=$({ ps -u lxss-test -o pid=,stat=,args= || true; } | awk '$2 !~ /^Z/' | while read -r pid rest; do
 		! grep -qF "$stage" "/proc/$pid/environ" "/proc/$pid/cmdline" 2>/dev/null || echo "$pid $rest"
 	done)
 	if [ -n "$left" ]; then
