@@ -18,7 +18,7 @@
 #include "common/err.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "netconf/netlink.h"
+#include "io/netlink.h"
 #include "protocol/message.h"
 
 #define MAX_STALE 32u /* addresses or routes found to remove at a time */

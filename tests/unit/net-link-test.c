@@ -27,7 +27,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "netconf/link.h"
-#include "netconf/netlink.h"
+#include "io/netlink.h"
 #include "protocol/message.h"
 
 static bool ready;

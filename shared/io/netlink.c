@@ -1,5 +1,5 @@
-/* guest/netconf/netlink.c - requests to the kernel over a netlink socket */
-#include "netconf/netlink.h"
+/* shared/io/netlink.c - requests to the kernel over a netlink socket */
+#include "io/netlink.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* guest/netconf/netlink.h - requests to the kernel over a netlink socket
+/* shared/io/netlink.h - requests to the kernel over a netlink socket
  *
  * A request is built with nl_begin() and nl_put*() in the handle's own buffer, then sent by
  * nl_ask(), which waits for the kernel's verdict, or by nl_list(), which hands each object of a
@@ -6,8 +6,8 @@
  *
  * Errors  0 or -errno, the kernel's own where it has an opinion.
  */
-#ifndef GUEST_NETCONF_NETLINK_H
-#define GUEST_NETCONF_NETLINK_H
+#ifndef SHARED_IO_NETLINK_H
+#define SHARED_IO_NETLINK_H
 
 #include <stddef.h>
 #include <stdint.h>
