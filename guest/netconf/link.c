@@ -16,32 +16,73 @@
 
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "io/netlink.h"
 #include "protocol/message.h"
 
-#define MAX_STALE 32u /* addresses or routes found to remove at a time */
+#define MAX_FOUND (2 * LIMIT_GUEST_ADDRESSES) /* addresses or routes that are looked at */
 
 struct address {
-	uint8_t family, prefix, len;
+	uint8_t family, prefix, len; /* len 0: none */
+	bool deprecated;
 	uint8_t bytes[16];
 };
 
 struct wanted { /* of one interface and family */
 	unsigned index;
-	struct address address, gateway; /* len 0: none */
+	int family;
+	unsigned n;
+	struct address addresses[LIMIT_GUEST_ADDRESSES], gateway;
 };
 
-static int parse_address(int family, const char *text, uint32_t prefix, struct address *ret)
+static int parse_address(int family, const char *text, struct address *ret)
 {
 	*ret = (struct address) { .family = (uint8_t)family };
 	if (!*text)
 		return 0;
 	ret->len = family == AF_INET ? 4 : 16;
-	if (prefix > 8u * ret->len || inet_pton(family, text, ret->bytes) != 1)
+	ret->prefix = (uint8_t)(8 * ret->len);
+	return inet_pton(family, text, ret->bytes) == 1 ? 0 : -EINVAL;
+}
+
+/* "ADDRESS/PREFIX" */
+static int parse_prefixed(int family, const char *text, struct address *ret)
+{
+	size_t len = strcspn(text, "/");
+	char address[INET6_ADDRSTRLEN];
+	uint32_t prefix;
+
+	if (len == 0 || len >= sizeof(address) || !text[len])
+		return -EINVAL;
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (parse_address(family, address, ret) < 0 || parse_u32(text + len + 1, &prefix) < 0 ||
+	    prefix > ret->prefix)
 		return -EINVAL;
 	ret->prefix = (uint8_t)prefix;
+	return 0;
+}
+
+static int parse_wanted(struct wanted *w, const struct strv *addresses, uint32_t deprecated,
+			const char *gateway, struct err *err)
+{
+	const char *family = w->family == AF_INET ? "IPv4" : "IPv6";
+
+	if (parse_address(w->family, gateway, &w->gateway) < 0)
+		return err_set(err, -EINVAL, "the gateway '%s' is not an %s address", gateway,
+			       family);
+	if (addresses->n > LIMIT_GUEST_ADDRESSES)
+		return err_set(err, -E2BIG, "%u %s addresses are too many", addresses->n, family);
+	strv_foreach (text, addresses) {
+		struct address *a = &w->addresses[w->n];
+
+		if (parse_prefixed(w->family, text, a) < 0)
+			return err_set(err, -EINVAL, "'%s' is not an %s address with its prefix",
+				       text, family);
+		a->deprecated = addresses->n - w->n++ <= deprecated;
+	}
 	return 0;
 }
 
@@ -86,6 +127,7 @@ static int change_address(struct nl *nl, bool add, unsigned index, const struct 
 {
 	struct ifaddrmsg *m = nl_begin(nl, add ? RTM_NEWADDR : RTM_DELADDR,
 				       add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*m));
+	struct ifa_cacheinfo deprecated = { .ifa_valid = UINT32_MAX };
 	uint32_t all;
 
 	m->ifa_family = a->family;
@@ -99,27 +141,28 @@ static int change_address(struct nl *nl, bool add, unsigned index, const struct 
 		all |= htonl(~0u >> a->prefix);
 		nl_put(nl, IFA_BROADCAST, &all, sizeof(all));
 	}
+	if (a->deprecated && add)
+		nl_put(nl, IFA_CACHEINFO, &deprecated, sizeof(deprecated));
 	return nl_ask(nl);
 }
 
-struct found {
+struct found_addresses {
 	const struct wanted *wanted;
-	bool there; /* what is wanted */
 	unsigned n;
-	struct address stale[MAX_STALE];
+	struct address all[MAX_FOUND]; /* as the kernel lists them */
 };
 
 static int see_address(const struct nlmsghdr *h, void *arg)
 {
 	const struct ifaddrmsg *m = NLMSG_DATA(h);
-	struct found *f = arg;
-	const struct address *want = &f->wanted->address;
-	struct address a = { .family = want->family, .len = want->family == AF_INET ? 4 : 16 };
+	struct found_addresses *f = arg;
+	const struct wanted *w = f->wanted;
+	struct address a = { .family = (uint8_t)w->family, .len = w->family == AF_INET ? 4 : 16 };
 	const void *bytes;
 
 	if (h->nlmsg_type != RTM_NEWADDR || h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    m->ifa_index != f->wanted->index || m->ifa_family != a.family ||
-	    m->ifa_scope != RT_SCOPE_UNIVERSE)
+	    m->ifa_index != w->index || m->ifa_family != a.family ||
+	    m->ifa_scope != RT_SCOPE_UNIVERSE || f->n == MAX_FOUND)
 		return 0;
 	bytes = nl_attr(h, sizeof(*m), IFA_LOCAL, a.len);
 	if (!bytes)
@@ -128,115 +171,198 @@ static int see_address(const struct nlmsghdr *h, void *arg)
 		return 0;
 	memcpy(a.bytes, bytes, a.len);
 	a.prefix = m->ifa_prefixlen;
-	if (want->len && a.prefix == want->prefix && memcmp(a.bytes, want->bytes, a.len) == 0)
-		f->there = true;
-	else if (f->n < MAX_STALE)
-		f->stale[f->n++] = a;
+	a.deprecated = m->ifa_flags & IFA_F_DEPRECATED;
+	f->all[f->n++] = a;
 	return 0;
 }
 
-static int apply_address(struct nl *nl, const struct wanted *w)
+static bool is_same(const struct address *a, const struct address *b)
 {
-	struct found f = { .wanted = w };
-	struct ifaddrmsg *m = nl_begin(nl, RTM_GETADDR, 0, sizeof(*m));
-	int r;
+	return a->prefix == b->prefix && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
 
-	m->ifa_family = w->address.family;
-	r = nl_list(nl, see_address, &f);
-	if (r == 0 && w->address.len && !f.there)
-		r = change_address(nl, true, w->index, &w->address);
-	for (unsigned i = 0; i < f.n && r == 0; i++)
-		r = change_address(nl, false, w->index, &f.stale[i]);
+static bool is_wanted(const struct wanted *w, const struct address *a)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		if (is_same(&w->addresses[i], a))
+			return true;
+	return false;
+}
+
+/* The kernel lists a new IPv4 address behind the others, a new IPv6 address before them. */
+static const struct address *by_age(const struct address *all, unsigned n, int family, unsigned at)
+{
+	return &all[family == AF_INET ? at : n - 1 - at];
+}
+
+/* Adds what is missing. What is there, but not in the wanted order, is set anew: programs take the
+ * first address for the machine's. */
+static int add_addresses(struct nl *nl, const struct wanted *w, const struct found_addresses *f)
+{
+	unsigned kept = 0;
+	int r = 0;
+
+	for (unsigned i = 0; i < f->n && r == 0; i++) {
+		const struct address *a = by_age(f->all, f->n, w->family, i), *want;
+
+		if (!is_wanted(w, a) || kept == w->n)
+			continue;
+		want = by_age(w->addresses, w->n, w->family, kept);
+		if (!is_same(a, want)) {
+			r = change_address(nl, false, w->index, a);
+			continue;
+		}
+		if (a->deprecated != want->deprecated)
+			r = change_address(nl, true, w->index, want);
+		kept++;
+	}
+	for (; kept < w->n && r == 0; kept++)
+		r = change_address(nl, true, w->index, by_age(w->addresses, w->n, w->family, kept));
+	return r;
+}
+
+static int remove_addresses(struct nl *nl, const struct wanted *w, const struct found_addresses *f)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < f->n && r == 0; i++)
+		if (!is_wanted(w, &f->all[i]))
+			r = change_address(nl, false, w->index, &f->all[i]);
 	return r;
 }
 
 /* --- routes --- */
 
-static int change_route(struct nl *nl, bool add, unsigned index, const struct address *gateway)
+struct route { /* a default route */
+	struct address gateway, source;
+};
+
+static int change_route(struct nl *nl, bool add, unsigned index, const struct route *route)
 {
 	struct rtmsg *m = nl_begin(nl, add ? RTM_NEWROUTE : RTM_DELROUTE,
 				   add ? NLM_F_CREATE | NLM_F_REPLACE : 0, sizeof(*m));
 
-	m->rtm_family = gateway->family;
+	m->rtm_family = route->gateway.family;
 	m->rtm_table = RT_TABLE_MAIN;
 	m->rtm_protocol = RTPROT_STATIC;
 	m->rtm_scope = add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE;
 	m->rtm_type = RTN_UNICAST;
 	m->rtm_flags = add ? RTNH_F_ONLINK : 0;
-	nl_put(nl, RTA_GATEWAY, gateway->bytes, gateway->len);
+	nl_put(nl, RTA_GATEWAY, route->gateway.bytes, route->gateway.len);
 	nl_put_u32(nl, RTA_OIF, index);
+	if (route->source.len)
+		nl_put(nl, RTA_PREFSRC, route->source.bytes, route->source.len);
 	return nl_ask(nl);
+}
+
+struct found_routes {
+	const struct wanted *wanted;
+	bool there; /* what is wanted */
+	unsigned n;
+	struct route stale[MAX_FOUND];
+};
+
+static bool is_wanted_route(const struct wanted *w, const struct route *route)
+{
+	const struct address *source = &w->addresses[0];
+
+	return w->gateway.len && memcmp(route->gateway.bytes, w->gateway.bytes, 16) == 0 &&
+	       route->source.len == source->len &&
+	       memcmp(route->source.bytes, source->bytes, 16) == 0;
 }
 
 /* Default routes of ours on this interface. */
 static int see_route(const struct nlmsghdr *h, void *arg)
 {
 	const struct rtmsg *m = NLMSG_DATA(h);
-	struct found *f = arg;
-	const struct address *want = &f->wanted->gateway;
-	struct address a = { .family = want->family, .len = want->family == AF_INET ? 4 : 16 };
-	const void *gateway, *oif;
+	struct found_routes *f = arg;
+	uint8_t len = f->wanted->family == AF_INET ? 4 : 16;
+	struct route route = { .gateway = { .family = (uint8_t)f->wanted->family, .len = len } };
+	const void *gateway, *oif, *source;
 	uint32_t index;
 
 	if (h->nlmsg_type != RTM_NEWROUTE || h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    m->rtm_family != a.family || m->rtm_table != RT_TABLE_MAIN || m->rtm_dst_len ||
+	    m->rtm_family != f->wanted->family || m->rtm_table != RT_TABLE_MAIN || m->rtm_dst_len ||
 	    m->rtm_protocol != RTPROT_STATIC)
 		return 0;
-	gateway = nl_attr(h, sizeof(*m), RTA_GATEWAY, a.len);
+	gateway = nl_attr(h, sizeof(*m), RTA_GATEWAY, len);
 	oif = nl_attr(h, sizeof(*m), RTA_OIF, sizeof(index));
+	source = nl_attr(h, sizeof(*m), RTA_PREFSRC, len);
 	if (!gateway || !oif)
 		return 0;
 	memcpy(&index, oif, sizeof(index));
-	memcpy(a.bytes, gateway, a.len);
 	if (index != f->wanted->index)
 		return 0;
-	if (want->len && memcmp(a.bytes, want->bytes, a.len) == 0)
+	memcpy(route.gateway.bytes, gateway, len);
+	if (source) {
+		route.source.len = len;
+		memcpy(route.source.bytes, source, len);
+	}
+	if (is_wanted_route(f->wanted, &route))
 		f->there = true;
-	else if (f->n < MAX_STALE)
-		f->stale[f->n++] = a;
+	else if (f->n < MAX_FOUND)
+		f->stale[f->n++] = route;
 	return 0;
 }
 
+static int find_routes(struct nl *nl, const struct wanted *w, struct found_routes *ret)
+{
+	struct rtmsg *m = nl_begin(nl, RTM_GETROUTE, 0, sizeof(*m));
+
+	ret->wanted = w;
+	ret->there = false;
+	ret->n = 0;
+	m->rtm_family = (uint8_t)w->family;
+	return nl_list(nl, see_route, ret);
+}
+
+/* The new route takes the place of one that is there, without a moment in between. */
 static int apply_route(struct nl *nl, const struct wanted *w)
 {
-	struct found f = { .wanted = w };
-	struct rtmsg *m = nl_begin(nl, RTM_GETROUTE, 0, sizeof(*m));
-	int r;
+	struct found_routes f;
+	int r = find_routes(nl, w, &f);
 
-	m->rtm_family = w->gateway.family;
-	r = nl_list(nl, see_route, &f);
+	if (r == 0 && w->gateway.len && !f.there) {
+		r = change_route(nl, true, w->index,
+				 &(struct route) { w->gateway, w->addresses[0] });
+		if (r == 0)
+			r = find_routes(nl, w, &f);
+	}
 	for (unsigned i = 0; i < f.n && r == 0; i++)
 		r = change_route(nl, false, w->index, &f.stale[i]);
-	if (r == 0 && w->gateway.len && !f.there)
-		r = change_route(nl, true, w->index, &w->gateway);
 	return r;
 }
 
 /* --- all of it --- */
 
-static int apply_family(struct nl *nl, unsigned index, int family, const char *address,
-			uint32_t prefix, const char *gateway, struct err *err)
+/* The addresses of before go last: a route may have them for its source. */
+static int apply_family(struct nl *nl, const struct wanted *w, struct err *err)
 {
-	const char *name = family == AF_INET ? "IPv4" : "IPv6";
-	struct wanted w = { .index = index };
+	const char *family = w->family == AF_INET ? "IPv4" : "IPv6";
+	struct found_addresses f = { .wanted = w };
+	struct ifaddrmsg *m = nl_begin(nl, RTM_GETADDR, 0, sizeof(*m));
 	int r;
 
-	if (parse_address(family, address, prefix, &w.address) < 0 ||
-	    parse_address(family, gateway, 0, &w.gateway) < 0)
-		return err_set(err, -EINVAL, "'%s/%u' or '%s' is not an %s address", address,
-			       prefix, gateway, name);
-	r = apply_address(nl, &w);
-	if (r == -EAFNOSUPPORT || (r == -EOPNOTSUPP && !w.address.len))
+	m->ifa_family = (uint8_t)w->family;
+	r = nl_list(nl, see_address, &f);
+	if (r == 0)
+		r = add_addresses(nl, w, &f);
+	if (r == -EAFNOSUPPORT || (r == -EOPNOTSUPP && !w->n))
 		return 0; /* a kernel without IPv6 */
 	if (r < 0)
-		return err_code(err, r, "cannot set the %s address '%s'", name, address);
-	r = apply_route(nl, &w);
-	return r < 0 ? err_code(err, r, "cannot set the %s gateway '%s'", name, gateway) : 0;
+		return err_code(err, r, "cannot set the %s addresses", family);
+	r = apply_route(nl, w);
+	if (r < 0)
+		return err_code(err, r, "cannot set the %s default route", family);
+	r = remove_addresses(nl, w, &f);
+	return r < 0 ? err_code(err, r, "cannot remove %s addresses", family) : 0;
 }
 
 static int apply_interface(struct nl *nl, const struct msg_net_config *m, struct err *err)
 {
 	unsigned index = if_nametoindex(m->interface);
+	struct wanted four = { .index = index, .family = AF_INET };
+	struct wanted six = { .index = index, .family = AF_INET6 };
 	struct err second = ERR_INIT;
 	int r, r6;
 
@@ -247,8 +373,12 @@ static int apply_interface(struct nl *nl, const struct msg_net_config *m, struct
 	if (r < 0)
 		return err_code(err, r, "cannot bring up '%s' with an MTU of %u", m->interface,
 				m->mtu);
-	r = apply_family(nl, index, AF_INET, m->address4, m->prefix4, m->gateway4, err);
-	r6 = apply_family(nl, index, AF_INET6, m->address6, m->prefix6, m->gateway6, &second);
+	r = parse_wanted(&four, &m->addresses4, 0, m->gateway4, err);
+	if (r == 0)
+		r = apply_family(nl, &four, err);
+	r6 = parse_wanted(&six, &m->addresses6, m->deprecated6, m->gateway6, &second);
+	if (r6 == 0)
+		r6 = apply_family(nl, &six, &second);
 	if (r == 0 && r6 < 0)
 		*err = second;
 	return r < 0 ? r : r6;
@@ -258,7 +388,7 @@ static int apply_interface(struct nl *nl, const struct msg_net_config *m, struct
 static int apply_dns_address(struct nl *nl, unsigned lo, const char *text, struct err *err)
 {
 	struct address a;
-	int r = parse_address(AF_INET, text, 32, &a);
+	int r = parse_address(AF_INET, text, &a);
 
 	if (r == 0 && a.len)
 		r = change_address(nl, true, lo, &a);

@@ -105,19 +105,6 @@ static bool overlaps6(const char *routes, const struct in6_addr *net)
 	return false;
 }
 
-static bool has_default_route6(const char *routes)
-{
-	for (const char *line = routes; line && *line; line = strchr(line, '\n')) {
-		struct in6_addr dest;
-		unsigned prefix;
-
-		line += *line == '\n';
-		if (parse_route6(line, &dest, &prefix) && prefix == 0)
-			return true;
-	}
-	return false;
-}
-
 /* --- the choice --- */
 
 static struct in_addr at4(struct in_addr net, unsigned last)
@@ -162,14 +149,12 @@ static bool choose4(struct net_plan *p, const char *routes)
 	return best == 0;
 }
 
-static void choose6(struct net_plan *p, const struct net_host *host)
+static void choose6(struct net_plan *p, const char *routes)
 {
-	p->ipv6 = false;
 	for (size_t i = 0; i < ARRAY_SIZE(candidates6) && !p->ipv6; i++) {
 		inet_pton(AF_INET6, candidates6[i], &p->network6);
-		p->ipv6 = !overlaps6(host->routes6, &p->network6);
+		p->ipv6 = !overlaps6(routes, &p->network6);
 	}
-	p->ipv6_route = p->ipv6 && has_default_route6(host->routes6);
 }
 
 bool net_plan_choose(struct net_plan *ret, const struct net_host *host, const uint8_t mac[6])
@@ -178,8 +163,7 @@ bool net_plan_choose(struct net_plan *ret, const struct net_host *host, const ui
 	struct net_plan p = { .mtu = NET_MTU_MAX };
 	bool clear = choose4(&p, host->routes);
 
-	if (host->addresses6 && *host->addresses6)
-		choose6(&p, host);
+	choose6(&p, host->routes6);
 	memcpy(p.mac, memcmp(mac, none, sizeof(none)) ? mac : own_mac, sizeof(p.mac));
 	fill_addresses(&p);
 	*ret = p;
@@ -188,12 +172,11 @@ bool net_plan_choose(struct net_plan *ret, const struct net_host *host, const ui
 
 bool net_plan_probe(struct net_plan *ret, const uint8_t mac[6])
 {
-	auto_free char *routes = NULL, *addresses6 = NULL, *routes6 = NULL;
+	auto_free char *routes = NULL, *routes6 = NULL;
 
 	read_file_at(AT_FDCWD, "/proc/net/route", HOST_FILE_BYTES, &routes, NULL);
-	read_file_at(AT_FDCWD, "/proc/net/if_inet6", HOST_FILE_BYTES, &addresses6, NULL);
 	read_file_at(AT_FDCWD, "/proc/net/ipv6_route", HOST_FILE_BYTES, &routes6, NULL);
-	return net_plan_choose(ret, &(struct net_host) { routes, addresses6, routes6 }, mac);
+	return net_plan_choose(ret, &(struct net_host) { routes, routes6 }, mac);
 }
 
 /* --- text --- */

@@ -21,16 +21,14 @@
 struct net_plan {
 	struct in_addr network, gateway, nameserver, guest, dhcp; /* network byte order */
 	struct in6_addr network6, gateway6, nameserver6, guest6;
-	bool ipv6;       /* the host speaks IPv6: the guest has an address and reaches the host */
-	bool ipv6_route; /* and has a default route: so does the guest */
+	bool ipv6; /* there is a network6, whether or not the host speaks IPv6 now */
 	uint32_t mtu;
 	uint8_t mac[6];
 };
 
-/* What the choice depends on: the contents of /proc/net/{route,if_inet6,ipv6_route}; NULL: no such
- * file. */
+/* What the choice depends on: the contents of /proc/net/{route,ipv6_route}; NULL: no such file. */
 struct net_host {
-	const char *routes, *addresses6, *routes6;
+	const char *routes, *routes6;
 };
 
 /* Always finds a plan; false when its IPv4 network could not be kept clear of the host's routes:

@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -103,16 +102,17 @@ bool machine_net_copies_hosts(const struct machine_net *n)
 void machine_net_describe(const struct machine_net *n, struct machine_net_texts *ret)
 {
 	const struct net_plan *p = &n->plan;
+	const struct host_addresses *h = &n->host;
 
 	*ret = (struct machine_net_texts) { .address4 = "" };
 	if (n->mode == NETWORKING_NONE)
 		return;
-	inet_ntop(AF_INET, n->host_address ? (const void *)&n->host_address : &p->guest,
-		  ret->address4, sizeof(ret->address4));
+	inet_ntop(AF_INET, h->n4 ? &h->four[0] : &p->guest, ret->address4, sizeof(ret->address4));
 	inet_ntop(AF_INET, &p->gateway, ret->gateway4, sizeof(ret->gateway4));
-	if (p->ipv6)
-		inet_ntop(AF_INET6, &p->guest6, ret->address6, sizeof(ret->address6));
-	if (p->ipv6_route)
+	if (p->ipv6 && h->ipv6)
+		inet_ntop(AF_INET6, h->n6 ? &h->six[0] : &p->guest6, ret->address6,
+			  sizeof(ret->address6));
+	if (p->ipv6 && h->route6)
 		inet_ntop(AF_INET6, &p->gateway6, ret->gateway6, sizeof(ret->gateway6));
 	if (n->dns_tunneling) {
 		inet_ntop(AF_INET, &n->dns_address, ret->tunnel, sizeof(ret->tunnel));
@@ -124,19 +124,21 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 
 /* --- what may change underneath --- */
 
-/* Where packets to the world leave from: connecting a datagram socket asks the routes, and sends
- * nothing. 0: nowhere. */
-static uint32_t primary_address(void)
+static void read_host(const struct machine_net *n, struct host_addresses *ret)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(9) };
-	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(sa);
+	host_addresses_read(ret);
+	if (n->mode != NETWORKING_MIRRORED)
+		ret->n4 = ret->n6 = ret->deprecated6 = 0;
+}
 
-	sa.sin_addr.s_addr = htonl(0xc6120001); /* 198.18.0.1: nobody's (RFC 2544) */
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-		return 0;
-	return ntohl(sa.sin_addr.s_addr) >> 24 == 127 ? 0 : sa.sin_addr.s_addr;
+bool machine_net_moved(const struct machine_net *n)
+{
+	struct host_addresses now;
+
+	if (n->mode == NETWORKING_NONE)
+		return false;
+	read_host(n, &now);
+	return !host_addresses_same(&now, &n->host);
 }
 
 static void resolv_conf_stat(struct stat *ret)
@@ -149,8 +151,6 @@ bool machine_net_stale(const struct machine_net *n)
 {
 	struct stat now;
 
-	if (n->mode == NETWORKING_MIRRORED && primary_address() != n->host_address)
-		return true;
 	resolv_conf_stat(&now);
 	return now.st_dev != n->resolv_conf.st_dev || now.st_ino != n->resolv_conf.st_ino ||
 	       now.st_size != n->resolv_conf.st_size ||
@@ -158,40 +158,77 @@ bool machine_net_stale(const struct machine_net *n)
 	       now.st_mtim.tv_nsec != n->resolv_conf.st_mtim.tv_nsec;
 }
 
+/* --- NET_CONFIG --- */
+
+struct addresses { /* "ADDRESS/PREFIX", for a message */
+	unsigned n;
+	const char *list[LIMIT_GUEST_ADDRESSES + 1];
+	char texts[LIMIT_GUEST_ADDRESSES][INET6_ADDRSTRLEN + sizeof("/128")];
+};
+
+static void add_address(struct addresses *a, int family, const void *bytes, unsigned prefix)
+{
+	char *text = a->texts[a->n], address[INET6_ADDRSTRLEN];
+
+	inet_ntop(family, bytes, address, sizeof(address));
+	str_format(text, sizeof(a->texts[0]), "%s/%u", address, prefix);
+	a->list[a->n++] = text;
+}
+
+/* The host's neighbours are behind the gateway, too: its addresses come without their networks. */
+static void fill_addresses4(const struct machine_net *n, struct addresses *ret)
+{
+	for (unsigned i = 0; i < n->host.n4; i++)
+		add_address(ret, AF_INET, &n->host.four[i], 32);
+	if (!n->host.n4)
+		add_address(ret, AF_INET, &n->plan.guest, NET_PREFIX4);
+}
+
+/* The guest's own address stays the last: by it the gateway is on the link. */
+static void fill_addresses6(const struct machine_net *n, struct addresses *ret)
+{
+	if (!n->plan.ipv6 || !n->host.ipv6)
+		return;
+	for (unsigned i = 0; i < n->host.n6; i++)
+		add_address(ret, AF_INET6, &n->host.six[i], 128);
+	add_address(ret, AF_INET6, &n->plan.guest6, NET_PREFIX6);
+}
+
 void machine_net_send(struct machine_net *n, struct channel *gns)
 {
 	struct host_resolver host = { 0 };
 	struct machine_net_texts t;
+	struct addresses four = { 0 }, six = { 0 };
 	const char *own[2] = { t.nameserver, NULL };
 	struct msg_net_config m = {
 		.mode = machine_net_mode(n),
 		.interface = n->mode == NETWORKING_NONE ? "" : "eth0",
-		.address4 = t.address4,
+		.addresses4.list = four.list,
+		.addresses6.list = six.list,
 		.gateway4 = t.gateway4,
-		.address6 = t.address6,
 		.gateway6 = t.gateway6,
 		.dns_address = t.tunnel,
 	};
 
-	if (n->mode == NETWORKING_MIRRORED)
-		n->host_address = primary_address();
+	if (n->mode != NETWORKING_NONE) {
+		/* before they are read: a change meanwhile shows later */
+		resolv_conf_stat(&n->resolv_conf);
+		read_host(n, &n->host);
+		fill_addresses4(n, &four);
+		fill_addresses6(n, &six);
+		m.deprecated6 = n->host.n6 ? n->host.deprecated6 + 1 : 0;
+	}
 	machine_net_describe(n, &t);
 	if (n->mode != NETWORKING_NONE) {
-		/* before it is read: a change meanwhile shows later */
-		resolv_conf_stat(&n->resolv_conf);
 		host_resolver_read(&host, RESOLV_CONF);
 		if (!t.nameserver[0])
-			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4,
-						n->plan.ipv6_route);
+			host_resolver_for_guest(&host, UPSTREAM_CONF, t.gateway4, n->host.route6);
 		m.search.list = (const char *const *)host.search;
 		m.nameservers.list = t.nameserver[0] ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;
 		if (n->mode == NETWORKING_MIRRORED)
 			m.host_loopback = n->host_address_loopback ? HOST_LOOPBACK_ADDRESSES
 								   : HOST_LOOPBACK_SHARED;
-		/* the host's neighbours are behind the gateway, too */
-		m.prefix4 = n->host_address ? 32 : NET_PREFIX4;
-		m.prefix6 = n->plan.ipv6 ? NET_PREFIX6 : 0;
 		m.mtu = n->plan.mtu;
 	}
 	channel_send(gns, MSG_NET_CONFIG, channel_next_seq(gns), &m);

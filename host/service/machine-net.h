@@ -11,6 +11,7 @@
 #include "common/ini.h"
 #include "config/settings.h"
 #include "net/plan.h"
+#include "service/host-addresses.h"
 #include "service/port-set.h"
 
 struct channel;
@@ -29,9 +30,10 @@ struct machine_net {
 	struct net_plan plan;     /* with NETWORKING_NAT */
 	char text[NET_PLAN_TEXT]; /* of the plan, for the relay */
 	bool host_address_loopback;
-	uint32_t host_address;   /* mirrored: the host's own, network byte order; 0: it has none */
 	struct port_set ignored; /* ports that are not forwarded */
-	struct stat resolv_conf; /* as it was when gns was told; zero: there was none */
+	/* as they were when gns was told */
+	struct host_addresses host; /* without addresses unless mirrored */
+	struct stat resolv_conf;    /* zero: there was none */
 };
 
 void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_warn_fn warn,
@@ -42,7 +44,9 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 bool machine_net_copies_hosts(const struct machine_net *n);
 /* NET_CONFIG, to gns. */
 void machine_net_send(struct machine_net *n, struct channel *gns);
-/* Has the host's resolv.conf, or with mirrored its address, become another one since? */
+/* Has the host's resolv.conf become another one since? */
 bool machine_net_stale(const struct machine_net *n);
+/* Or what the guest has of its addresses and routes? */
+bool machine_net_moved(const struct machine_net *n);
 
 #endif

@@ -40,6 +40,7 @@ struct machine {
 	bool have_settings, forced;
 	struct waiter *waiters, *stop_waiters;
 	struct timer *boot, *idle, *stop, *names;
+	struct host_watch *host_watch;
 	char *swap_path, *console_log;
 	char id[40]; /* of the VM, new with every start */
 	int lock_fd;
@@ -247,6 +248,14 @@ static void on_gns_close(struct channel *c, int reason, void *arg)
 
 static const struct channel_ops gns_ops = { on_gns_message, on_gns_close };
 
+static void host_changed(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->gns && machine_net_moved(&m->net))
+		machine_net_send(&m->net, m->gns);
+}
+
 /* Polled: resolv.conf is a link into other directories on some hosts, a mount on others, replaced or
  * rewritten by many programs, and inotify would have to know them all. */
 static void look_at_names(struct timer *t, void *arg)
@@ -265,6 +274,11 @@ static void gns_hello(struct machine *m, struct channel *c)
 	channel_free(m->gns);
 	m->gns = c;
 	channel_set_owner(c, &gns_ops, m);
+	if (!m->host_watch)
+		m->host_watch = host_watch_new(m->service->loop, host_changed, m);
+	if (!m->host_watch)
+		log_warn("the kernel does not tell of changes of this host's network: the guest's does "
+			 "not follow it");
 	machine_net_send(&m->net, c);
 	timer_set(m->names, NAMES_MS);
 }
@@ -584,6 +598,7 @@ struct machine *machine_free(struct machine *m)
 	timer_free(m->idle);
 	timer_free(m->stop);
 	timer_free(m->names);
+	host_watch_free(m->host_watch);
 	free(m->console_log);
 	free(m);
 	return NULL;

@@ -14,6 +14,8 @@
 #define LIMIT_MANIFEST_BYTES	 (8u << 20) /* a distribution list */
 #define LIMIT_VSOCK_CONNECTIONS	 16384u	    /* streams between one guest and its host */
 #define LIMIT_NET_SOCKETS	 16384u	    /* host sockets for connections of one guest */
+#define LIMIT_HOST_ADDRESSES	 32u	    /* addresses of the host that a guest has, of each family */
+#define LIMIT_GUEST_ADDRESSES	 (LIMIT_HOST_ADDRESSES + 1) /* and its own */
 #define LIMIT_HOSTS_BYTES	 (1u << 20) /* the host's hosts file, when it is copied */
 #define LIMIT_CONSOLE_LOG_BYTES	 (4u << 20) /* kernel console kept per VM */
 

@@ -132,13 +132,23 @@ int nl_list(struct nl *nl, nl_fn fn, void *arg)
 	return r < 0 ? r : read_all_replies(nl, fn, arg);
 }
 
+const struct rtattr *nl_find(const void *attributes, size_t bytes, uint16_t type)
+{
+	const struct rtattr *a = attributes;
+	size_t left = bytes;
+
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if ((a->rta_type & NLA_TYPE_MASK) == type)
+			return a;
+	return NULL;
+}
+
 const void *nl_attr(const struct nlmsghdr *h, size_t bytes, uint16_t type, size_t min)
 {
-	const struct rtattr *a = (const void *)((const uint8_t *)h + NLMSG_SPACE(bytes));
-	long left = (long)h->nlmsg_len - (long)NLMSG_SPACE(bytes);
+	const struct rtattr *a = h->nlmsg_len < NLMSG_SPACE(bytes)
+					 ? NULL
+					 : nl_find((const uint8_t *)h + NLMSG_SPACE(bytes),
+						   h->nlmsg_len - NLMSG_SPACE(bytes), type);
 
-	for (; left > 0 && RTA_OK(a, left); a = RTA_NEXT(a, left))
-		if ((a->rta_type & NLA_TYPE_MASK) == type)
-			return RTA_PAYLOAD(a) >= min ? RTA_DATA(a) : NULL;
-	return NULL;
+	return a && RTA_PAYLOAD(a) >= min ? RTA_DATA(a) : NULL;
 }

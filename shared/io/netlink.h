@@ -46,6 +46,8 @@ int nl_ask(struct nl *nl);
 typedef int (*nl_fn)(const struct nlmsghdr *h, void *arg);
 int nl_list(struct nl *nl, nl_fn fn, void *arg);
 
+/* Of several attributes, @bytes in all, the one of this type; NULL: there is none. */
+const struct rtattr *nl_find(const void *attributes, size_t bytes, uint16_t type);
 /* The attribute of this type behind a fixed part of @bytes, if its payload has at least @min bytes;
  * else NULL. */
 const void *nl_attr(const struct nlmsghdr *h, size_t bytes, uint16_t type, size_t min);

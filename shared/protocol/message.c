@@ -138,10 +138,10 @@ static const struct field msg_relay_stats_fields[] = {
 
 static const struct field msg_net_config_fields[] = {
 	STR(msg_net_config, mode),	  STR(msg_net_config, interface),
-	STR(msg_net_config, address4),	  STR(msg_net_config, gateway4),
-	STR(msg_net_config, address6),	  STR(msg_net_config, gateway6),
-	U32(msg_net_config, prefix4),	  U32(msg_net_config, prefix6),
-	U32(msg_net_config, mtu),	  STR(msg_net_config, dns_address),
+	STRV(msg_net_config, addresses4), STRV(msg_net_config, addresses6),
+	U32(msg_net_config, deprecated6), STR(msg_net_config, gateway4),
+	STR(msg_net_config, gateway6),	  U32(msg_net_config, mtu),
+	STR(msg_net_config, dns_address),
 	STRV(msg_net_config, nameservers), STRV(msg_net_config, search),
 	U32(msg_net_config, localhost_forwarding), U32(msg_net_config, host_loopback),
 };

@@ -217,8 +217,12 @@ struct msg_relay_stats {
 struct msg_net_config {
 	const char *mode; /* "none", "nat", "mirrored" */
 	const char *interface; /* "eth0" */
-	const char *address4, *gateway4, *address6, *gateway6; /* "" : that family is off */
-	uint32_t prefix4, prefix6, mtu;
+	/* "ADDRESS/PREFIX", the first one for packets to the world; none: that family is off. The
+	 * last deprecated6 of them are for answering only. */
+	struct strv addresses4, addresses6;
+	uint32_t deprecated6;
+	const char *gateway4, *gateway6; /* "": no default route */
+	uint32_t mtu;
 	const char *dns_address; /* of the tunnel, put on lo; "": no tunnel */
 	struct strv nameservers, search; /* of resolv.conf */
 	uint32_t localhost_forwarding; /* report listening ports */

@@ -15,6 +15,7 @@
 #include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,10 +25,11 @@
 
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "netconf/link.h"
 #include "io/netlink.h"
+#include "netconf/link.h"
 #include "protocol/message.h"
 
 static bool ready;
@@ -58,20 +60,47 @@ static int setup(void **state)
 	return 0;
 }
 
+/* A decoded vector; the last of several strings has its NUL from the literal. */
+static struct strv strv_of(const char *packed, size_t bytes)
+{
+	struct strv v = { .bytes = (uint32_t)bytes, .packed = packed };
+
+	for (size_t i = 0; i < bytes; i++)
+		v.n += packed[i] == '\0';
+	return v;
+}
+#define STRV(packed) strv_of(packed, sizeof(packed))
+
 static struct msg_net_config config(void)
 {
 	return (struct msg_net_config) {
 		.mode = "nat",
 		.interface = "eth0",
-		.address4 = "10.213.77.15",
+		.addresses4 = STRV("10.213.77.15/24"),
 		.gateway4 = "10.213.77.1",
-		.prefix4 = 24,
-		.address6 = "fd6c:7873:73d5:1::f",
+		.addresses6 = STRV("fd6c:7873:73d5:1::f/64"),
 		.gateway6 = "fd6c:7873:73d5:1::1",
-		.prefix6 = 64,
 		.mtu = 9000,
 		.dns_address = "10.255.255.254",
 	};
+}
+
+static const char host4[] = "192.0.2.2/32\0"
+			    "198.51.100.7/32\0"
+			    "203.0.113.9/32";
+static const char host6[] = "2001:db8::2/128\0"
+			    "2001:db8::3/128\0"
+			    "fd6c:7873:73d5:1::f/64";
+
+static struct msg_net_config mirrored(void)
+{
+	struct msg_net_config m = config();
+
+	m.mode = "mirrored";
+	m.addresses4 = STRV(host4);
+	m.addresses6 = STRV(host6);
+	m.deprecated6 = 1;
+	return m;
 }
 
 static void apply(const struct msg_net_config *m)
@@ -163,14 +192,19 @@ static void the_same_again_changes_nothing(void **state)
 			     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE,
 	};
 	auto_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct msg_net_config m = config();
+	struct msg_net_config m[] = { config(), mirrored() };
 	char bytes[8192];
 
-	apply(&m);
-	m.dns_address = ""; /* an address without a network is set again */
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	apply(&m);
-	assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++) {
+		apply(&m[i]);
+		m[i].dns_address = ""; /* an address without a network is set again */
+		/* of what is new the kernel also tells a little later */
+		while (poll(&(struct pollfd) { fd, POLLIN, 0 }, 1, 200) > 0)
+			recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		apply(&m[i]);
+		assert_int_equal(recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
+	}
 }
 
 static void another_one_replaces_it(void **state)
@@ -179,9 +213,9 @@ static void another_one_replaces_it(void **state)
 	char text[256];
 
 	apply(&m);
-	m.address4 = "10.61.201.15";
+	m.addresses4 = STRV("10.61.201.15/24");
 	m.gateway4 = "10.61.201.1";
-	m.address6 = "fd9a::f";
+	m.addresses6 = STRV("fd9a::f/64");
 	m.gateway6 = "fd9a::1";
 	apply(&m);
 	addresses("eth0", text, sizeof(text));
@@ -198,7 +232,8 @@ static void a_family_can_go(void **state)
 	char text[256];
 
 	apply(&m);
-	m.address6 = m.gateway6 = "";
+	m.addresses6 = (struct strv) { 0 };
+	m.gateway6 = "";
 	apply(&m);
 	addresses("eth0", text, sizeof(text));
 	assert_string_equal(text, "10.213.77.15 ");
@@ -212,14 +247,121 @@ static void a_gateway_outside_the_prefix_works(void **state)
 {
 	struct msg_net_config m = config();
 
-	m.address4 = "10.9.9.9";
-	m.prefix4 = 32;
+	m.addresses4 = STRV("10.9.9.9/32");
 	apply(&m);
 	assert_int_equal(default_routes4("014DD50A"), 1);
 }
 
+/* --- several addresses --- */
+
+/* Where packets to an address out there leave from */
+static void source(const char *to, char text[INET6_ADDRSTRLEN])
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+	struct sockaddr_in *four = (struct sockaddr_in *)&sa;
+	socklen_t len = sizeof(sa);
+	int fd;
+
+	if (inet_pton(AF_INET6, to, &sa.sin6_addr) != 1) {
+		sa.sin6_family = AF_INET;
+		assert_int_equal(inet_pton(AF_INET, to, &four->sin_addr), 1);
+	}
+	fd = socket(sa.sin6_family, SOCK_DGRAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	close(fd);
+	inet_ntop(sa.sin6_family,
+		  sa.sin6_family == AF_INET ? (void *)&four->sin_addr : (void *)&sa.sin6_addr, text,
+		  INET6_ADDRSTRLEN);
+}
+
+static void several_addresses_are_there_in_their_order(void **state)
+{
+	struct msg_net_config m = mirrored();
+	char text[256];
+
+	apply(&m);
+	addresses("eth0", text, sizeof(text));
+	assert_string_equal(text, "192.0.2.2 198.51.100.7 203.0.113.9 "
+				  "2001:db8::2 2001:db8::3 fd6c:7873:73d5:1::f ");
+	source("8.8.8.8", text);
+	assert_string_equal(text, "192.0.2.2");
+	source("2600::1", text);
+	assert_string_equal(text, "2001:db8::2");
+	source("fd6c:7873:73d5:1::1", text); /* not the deprecated one */
+	assert_string_equal(text, "2001:db8::2");
+	assert_int_equal(default_routes4("014DD50A"), 1);
+	assert_int_equal(default_routes6("fd6c787373d500010000000000000001"), 1);
+}
+
+static void another_order_makes_another_first_one(void **state)
+{
+	static const char other4[] = "203.0.113.9/32\0"
+				     "192.0.2.2/32\0"
+				     "10.9.9.9/32";
+	static const char other6[] = "2001:db8::3/128\0"
+				     "2001:db8::2/128";
+	struct msg_net_config m = mirrored();
+	char text[256];
+
+	apply(&m);
+	m.addresses4 = STRV(other4);
+	m.addresses6 = STRV(other6);
+	m.deprecated6 = 0;
+	apply(&m);
+	addresses("eth0", text, sizeof(text));
+	assert_string_equal(text, "203.0.113.9 192.0.2.2 10.9.9.9 2001:db8::3 2001:db8::2 ");
+	source("8.8.8.8", text);
+	assert_string_equal(text, "203.0.113.9");
+	source("2600::1", text);
+	assert_string_equal(text, "2001:db8::3");
+	assert_int_equal(default_routes4(""), 1);
+	assert_int_equal(default_routes6("fd6c787373d500010000000000000001"), 1);
+}
+
+static void a_deprecated_address_can_become_the_one(void **state)
+{
+	struct msg_net_config m = mirrored();
+	char text[256];
+
+	apply(&m);
+	m.addresses6 = STRV("fd6c:7873:73d5:1::f/64");
+	m.deprecated6 = 0;
+	apply(&m);
+	source("2600::1", text);
+	assert_string_equal(text, "fd6c:7873:73d5:1::f");
+	assert_int_equal(lines_with("/proc/net/if_inet6", "fd6c", " a0 "), 0);
+	assert_int_equal(lines_with("/proc/net/if_inet6", "fd6c", " 82 "), 1);
+	apply(&(struct msg_net_config) { .interface = "eth0",
+					 .addresses6 = m.addresses6,
+					 .deprecated6 = 1,
+					 .gateway4 = "",
+					 .gateway6 = "",
+					 .dns_address = "" });
+	assert_int_equal(lines_with("/proc/net/if_inet6", "fd6c", " a2 "), 1);
+}
+
+static void too_many_are_refused(void **state)
+{
+	char packed[(LIMIT_GUEST_ADDRESSES + 1) * sizeof("10.0.0.100/32")], *at = packed;
+	struct msg_net_config m = config();
+	struct err err = ERR_INIT;
+
+	for (unsigned i = 0; i < LIMIT_GUEST_ADDRESSES; i++)
+		at += sprintf(at, "10.0.0.%u/32", 100 + i) + 1;
+	m.addresses4 = strv_of(packed, (size_t)(at - packed));
+	apply(&m);
+	at += sprintf(at, "10.0.0.99/32") + 1;
+	m.addresses4 = strv_of(packed, (size_t)(at - packed));
+	assert_int_equal(link_apply(&m, &err), -E2BIG);
+	m = config();
+	apply(&m);
+}
+
 static void errors_name_their_cause(void **state)
 {
+	static const char *const bad6[] = { "fd00::1/129", "fd00::1", "fd00::1/", "/64",
+					    "10.0.0.1/8" };
 	struct msg_net_config m = config();
 	struct err err = ERR_INIT;
 
@@ -229,14 +371,17 @@ static void errors_name_their_cause(void **state)
 	assert_int_equal(link_apply(&m, &err), -ENODEV);
 	assert_non_null(strstr(err.text, "eth7"));
 	m = config();
-	m.address4 = "10.0.0";
+	m.addresses4 = STRV("10.0.0/24");
 	err = ERR_INIT;
 	assert_int_equal(link_apply(&m, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "10.0.0"));
 	m = config();
-	m.prefix6 = 129;
-	err = ERR_INIT;
-	assert_int_equal(link_apply(&m, &err), -EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(bad6); i++) {
+		m.addresses6 = strv_of(bad6[i], strlen(bad6[i]) + 1);
+		err = ERR_INIT;
+		assert_int_equal(link_apply(&m, &err), -EINVAL);
+		assert_non_null(strstr(err.text, bad6[i]));
+	}
 	m.interface = ""; /* networkingMode=none */
 	m.dns_address = "";
 	assert_int_equal(link_apply(&m, &err), 0);
@@ -250,6 +395,10 @@ int main(void)
 		cmocka_unit_test(another_one_replaces_it),
 		cmocka_unit_test(a_family_can_go),
 		cmocka_unit_test(a_gateway_outside_the_prefix_works),
+		cmocka_unit_test(several_addresses_are_there_in_their_order),
+		cmocka_unit_test(another_order_makes_another_first_one),
+		cmocka_unit_test(a_deprecated_address_can_become_the_one),
+		cmocka_unit_test(too_many_are_refused),
 		cmocka_unit_test(errors_name_their_cause),
 	};
 

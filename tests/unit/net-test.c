@@ -28,12 +28,10 @@ static const uint8_t no_mac[6];
 	"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 #define DEFAULT_ROUTE "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
 
-static struct net_plan choose(const char *routes, const char *addresses6, const char *routes6,
-			      bool *ret_clear)
+static struct net_plan choose(const char *routes, const char *routes6, bool *ret_clear)
 {
 	struct net_plan p;
-	bool clear =
-		net_plan_choose(&p, &(struct net_host) { routes, addresses6, routes6 }, no_mac);
+	bool clear = net_plan_choose(&p, &(struct net_host) { routes, routes6 }, no_mac);
 
 	if (ret_clear)
 		*ret_clear = clear;
@@ -43,13 +41,13 @@ static struct net_plan choose(const char *routes, const char *addresses6, const 
 static void an_empty_host_gets_the_first_network(void **state)
 {
 	bool clear;
-	struct net_plan p = choose(ROUTES DEFAULT_ROUTE, NULL, NULL, &clear);
+	struct net_plan p = choose(ROUTES DEFAULT_ROUTE, NULL, &clear);
 
 	assert_true(clear);
 	assert_string_equal(inet_ntoa(p.network), "10.213.77.0");
 	assert_string_equal(inet_ntoa(p.gateway), "10.213.77.1");
 	assert_string_equal(inet_ntoa(p.guest), "10.213.77.15");
-	assert_false(p.ipv6);
+	assert_true(p.ipv6);
 	assert_int_equal(p.mac[0] & 3, 2);
 	assert_int_equal(p.mtu, NET_MTU_MAX);
 }
@@ -60,16 +58,16 @@ static void networks_of_the_host_are_avoided(void **state)
 	/* 10.0.0.0/8, as a company's tunnel has it */
 	struct net_plan p =
 		choose(ROUTES "tun0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n", NULL,
-		       NULL, &clear);
+		       &clear);
 
 	assert_true(clear);
 	assert_string_equal(inet_ntoa(p.network), "172.16.213.0");
 	/* 10.213.77.0/24 itself: the next one will do */
-	p = choose(ROUTES "br0\t004DD50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", NULL, NULL,
+	p = choose(ROUTES "br0\t004DD50A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", NULL,
 		   NULL);
 	assert_string_equal(inet_ntoa(p.network), "10.214.113.0");
 	/* a host route into it counts, too */
-	p = choose(ROUTES "br0\t094DD50A\t00000000\t0001\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n", NULL, NULL,
+	p = choose(ROUTES "br0\t094DD50A\t00000000\t0001\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n", NULL,
 		   NULL);
 	assert_string_equal(inet_ntoa(p.network), "10.214.113.0");
 }
@@ -82,7 +80,7 @@ static void everything_private_taken_is_told_and_survived(void **state)
 					  "t\t0000A8C0\t0\t1\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
 					  "t\t000012C6\t0\t1\t0\t0\t0\t0000FEFF\t0\t0\t0\n"
 					  "e\t004DD50A\t0\t1\t0\t0\t0\t00FFFFFF\t0\t0\t0\n",
-				   NULL, NULL, &clear);
+				   NULL, &clear);
 
 	assert_false(clear);
 	assert_string_equal(inet_ntoa(p.network), "10.214.113.0"); /* under a short route only */
@@ -91,24 +89,24 @@ static void everything_private_taken_is_told_and_survived(void **state)
 #define ZERO6 "00000000000000000000000000000000"
 #define REST6 " " ZERO6 " 00 " ZERO6 " 00000100 00000001 00000000 00000001     "
 
-static void ipv6_follows_the_host(void **state)
+static void ipv6_is_there_unless_everything_is_taken(void **state)
 {
-	struct net_plan p = choose("", ZERO6 " 01 80 10 80 lo\n", ZERO6 " 00" REST6 "lo\n", NULL);
+	struct net_plan p = choose("", NULL, NULL);
 
 	assert_true(p.ipv6);
-	assert_false(p.ipv6_route);
-	p = choose("", "x", ZERO6 " 00" REST6 "eth0\n", NULL);
-	assert_true(p.ipv6_route);
-	p = choose("", "x", "fd6c7873730000000000000000000000 28" REST6 "eth0\n", NULL);
+	assert_int_equal(p.network6.s6_addr[1], 0x6c);
+	p = choose("", "fd6c7873730000000000000000000000 28" REST6 "lo\n", NULL);
+	assert_int_equal(p.network6.s6_addr[1], 0x6c);
+	p = choose("", "fd6c7873730000000000000000000000 28" REST6 "eth0\n", NULL);
 	assert_true(p.ipv6);
 	assert_int_equal(p.network6.s6_addr[1], 0x9a);
-	p = choose("", "", "", NULL);
+	p = choose("", "fc000000000000000000000000000000 07" REST6 "eth0\n", NULL);
 	assert_false(p.ipv6);
 }
 
 static void a_plan_survives_its_text(void **state)
 {
-	struct net_plan p = choose("", "x", ZERO6 " 00" REST6 "eth0\n", NULL), q;
+	struct net_plan p = choose("", ZERO6 " 00" REST6 "eth0\n", NULL), q;
 	char text[NET_PLAN_TEXT];
 
 	net_plan_format(&p, text);
@@ -523,7 +521,7 @@ int main(void)
 		cmocka_unit_test(an_empty_host_gets_the_first_network),
 		cmocka_unit_test(networks_of_the_host_are_avoided),
 		cmocka_unit_test(everything_private_taken_is_told_and_survived),
-		cmocka_unit_test(ipv6_follows_the_host),
+		cmocka_unit_test(ipv6_is_there_unless_everything_is_taken),
 		cmocka_unit_test(a_plan_survives_its_text),
 		cmocka_unit_test(bad_plans_are_refused),
 		cmocka_unit_test(sums_of_all_lengths_are_right),
