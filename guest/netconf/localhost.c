@@ -2,10 +2,10 @@
  *
  * THEORY OF OPERATION
  *   Every SCAN_MS the set of ports is read; what came is offered and reported (PORT_OPENED), what
- *   went is withdrawn (PORT_CLOSED). An offered port has a vsock listener of its own,
- *   VSOCK_PORT_FORWARD(family, port): the host's relay connects there, and the stream is joined
- *   with a connection to 127.0.0.1 or ::1. Half-closes travel both ways. With UDP a stream is one
- *   peer, which gets a socket of its own (datagram.c).
+ *   went is withdrawn (PORT_CLOSED). An offered port has a vsock listener of its own, which is named
+ *   in the report: the host's relay connects there, and the stream is joined with a connection to the
+ *   port. Half-closes travel both ways. With UDP a stream is one peer, which gets a socket of its own
+ *   (datagram.c).
  *   In mirrored mode the service tells the host's listening ports in turn. Each gets a listener on
  *   127.0.0.1 here (or on all addresses), unless the guest uses the port; connections are carried on
  *   to the gateway, which is the host's loopback. A program that wants the port finds it in use, as
@@ -51,6 +51,7 @@ struct offer {
 	struct offer *next, **link;
 	struct watch *watch;
 	struct listener at;
+	uint32_t stream;
 	int fd;
 };
 
@@ -67,7 +68,7 @@ struct mirror { /* a port of the host */
 	struct localhost *localhost;
 	struct mirror *next;
 	struct watch *watch;
-	unsigned port;
+	struct listener at;
 	int fd; /* -1: the guest has it */
 };
 
@@ -190,14 +191,15 @@ static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
 		if (o->at.protocol == IPPROTO_UDP)
 			datagram_serve(o->localhost->loop, &o->at, host);
 		else
-			stream_new(o->localhost, host, local_connect(&o->at));
+			stream_new(o->localhost, host, listener_connect(&o->at));
 	}
 	rest_if_out(w);
 }
 
-static void report(struct localhost *l, uint16_t type, const struct listener *at)
+static void report(struct localhost *l, uint16_t type, const struct offer *o)
 {
-	struct msg_port m = { .family = at->family, .protocol = at->protocol, .port = at->port };
+	char address[INET6_ADDRSTRLEN];
+	struct msg_port m = listener_message(&o->at, o->stream, address);
 
 	if (l->service)
 		channel_send(l->service, type, 0, &m);
@@ -227,10 +229,7 @@ static void port_opened(const struct listener *at, void *arg)
 		o->next->link = &o->next;
 	l->offers = o;
 	l->n_offers++;
-	o->fd = vsock_listen(at->protocol == IPPROTO_UDP
-				     ? VSOCK_PORT_FORWARD_UDP(at->family, at->port)
-				     : VSOCK_PORT_FORWARD(at->family, at->port),
-			     NULL);
+	o->fd = vsock_listen(0, &o->stream);
 	if (o->fd >= 0 && fd_set_nonblock(o->fd, 1) == 0)
 		o->watch = loop_watch(l->loop, o->fd, EPOLLIN, offer_ready, o);
 	if (!o->watch) {
@@ -238,7 +237,7 @@ static void port_opened(const struct listener *at, void *arg)
 		offer_free(o);
 		return;
 	}
-	report(l, MSG_PORT_OPENED, at);
+	report(l, MSG_PORT_OPENED, o);
 }
 
 static void port_closed(const struct listener *at, void *arg)
@@ -246,62 +245,43 @@ static void port_closed(const struct listener *at, void *arg)
 	struct localhost *l = arg;
 
 	for (struct offer *o = l->offers; o; o = o->next) {
-		if (o->at.family != at->family || o->at.protocol != at->protocol ||
-		    o->at.port != at->port)
+		if (!listener_same(&o->at, at))
 			continue;
+		report(l, MSG_PORT_CLOSED, o);
 		offer_free(o);
-		report(l, MSG_PORT_CLOSED, at);
 		return;
 	}
 }
 
 /* --- ports of the host --- */
 
-static int connect_gateway(const struct mirror *m)
+/* The same port of the host's loopback */
+static struct listener behind_gateway(const struct mirror *m)
 {
-	struct sockaddr_in sa = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)m->port),
-		.sin_addr = m->localhost->gateway,
-	};
-	auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct listener host = m->at;
 
-	if (fd < 0)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno != EINPROGRESS)
-		return -1;
-	return take_fd(&fd);
+	memcpy(host.address, &m->localhost->gateway, sizeof(m->localhost->gateway));
+	return host;
 }
 
 static void mirror_ready(struct watch *w, int fd, uint32_t events, void *arg)
 {
 	struct mirror *m = arg;
+	struct listener host = behind_gateway(m);
 	int client;
 
 	(void)events;
 	while ((client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		stream_new(m->localhost, client, connect_gateway(m));
+		stream_new(m->localhost, client, listener_connect(&host));
 	rest_if_out(w);
 }
 
 /* Tried again when the guest gives a port up. */
 static void mirror_open(struct mirror *m)
 {
-	struct localhost *l = m->localhost;
-	bool all = l->host_loopback == HOST_LOOPBACK_ADDRESSES;
-	struct sockaddr_in sa = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)m->port),
-		.sin_addr.s_addr = htonl(all ? INADDR_ANY : INADDR_LOOPBACK),
-	};
-	int one = 1;
-
-	m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (m->fd < 0)
-		return;
-	setsockopt(m->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(m->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(m->fd, SOMAXCONN) == 0)
-		m->watch = loop_watch(l->loop, m->fd, EPOLLIN, mirror_ready, m);
+	m->fd = listener_open(&m->at);
+	if (m->fd >= 0)
+		m->watch = loop_watch(m->localhost->loop, m->fd, EPOLLIN, mirror_ready, m);
 	if (!m->watch)
 		drop_fd(&m->fd);
 }
@@ -313,24 +293,36 @@ static void mirrors_retry(struct localhost *l)
 			mirror_open(m);
 }
 
-static void host_opened(struct localhost *l, unsigned port)
+/* Where the guest has it: on its loopback, or on all of its addresses. */
+static struct listener mirrored_at(const struct localhost *l, const struct listener *host)
+{
+	return l->host_loopback == HOST_LOOPBACK_ADDRESSES
+		       ? listener_any(host->family, host->protocol, host->port)
+		       : *host;
+}
+
+static void host_opened(struct localhost *l, const struct listener *host)
 {
 	struct mirror *m = l->n_mirrors < MAX_PORTS ? calloc(1, sizeof(*m)) : NULL;
 
 	if (!m)
 		return;
-	*m = (struct mirror) { .localhost = l, .next = l->mirrors, .port = port, .fd = -1 };
+	*m = (struct mirror) {
+		.localhost = l, .next = l->mirrors, .at = mirrored_at(l, host), .fd = -1
+	};
 	l->mirrors = m;
 	l->n_mirrors++;
 	mirror_open(m);
 }
 
-static void host_closed(struct localhost *l, unsigned port)
+static void host_closed(struct localhost *l, const struct listener *host)
 {
+	struct listener wanted = mirrored_at(l, host);
+
 	for (struct mirror **at = &l->mirrors; *at; at = &(*at)->next) {
 		struct mirror *m = *at;
 
-		if (m->port != port)
+		if (!listener_same(&m->at, &wanted))
 			continue;
 		*at = m->next;
 		l->n_mirrors--;
@@ -345,7 +337,7 @@ static void hide_mirrors(const struct localhost *l, struct listeners *now)
 {
 	for (const struct mirror *m = l->mirrors; m; m = m->next)
 		if (m->fd >= 0)
-			listeners_clear(now, &(struct listener) { 4, IPPROTO_TCP, m->port });
+			listeners_clear(now, &m->at);
 }
 
 static void wake_listeners(struct localhost *l)
@@ -379,13 +371,13 @@ static void on_message(struct channel *c, struct channel_message *m, void *arg)
 {
 	struct localhost *l = arg;
 	const struct msg_hello *hello = m->msg;
-	const struct msg_port *port = m->msg;
+	struct listener at;
 
 	(void)c;
-	if (m->header.type == MSG_PORT_OPENED && port->port >= 1 && port->port <= 65535)
-		host_opened(l, port->port);
-	else if (m->header.type == MSG_PORT_CLOSED)
-		host_closed(l, port->port);
+	if (m->header.type == MSG_PORT_OPENED && listener_parse(m->msg, &at))
+		host_opened(l, &at);
+	else if (m->header.type == MSG_PORT_CLOSED && listener_parse(m->msg, &at))
+		host_closed(l, &at);
 	else if (m->header.type == MSG_HELLO && hello->version == PROTOCOL_VERSION &&
 		 !timer_armed(l->scan))
 		scan(l->scan, l);

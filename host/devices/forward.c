@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/util.h"
 #include "devices/udp.h"
+#include "io/listener.h"
 #include "io/loop.h"
 #include "io/socket.h"
 #include "protocol/message.h"
@@ -28,7 +29,8 @@ struct forward {
 	struct watch *watch;
 	struct timer *rest;
 	struct udp_forward *udp;
-	unsigned family, protocol, port;
+	struct listener at;
+	uint32_t stream;
 	int fd; /* TCP: it listens */
 };
 
@@ -60,8 +62,7 @@ static void on_connection(struct watch *w, int fd, uint32_t events, void *arg)
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (client >= 0) {
-			vsock_open(f->all->vsock, VSOCK_PORT_FORWARD(f->family, f->port), client,
-				   on_open, NULL);
+			vsock_open(f->all->vsock, f->stream, client, on_open, NULL);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -93,12 +94,11 @@ static void forward_free(struct forward *f)
 	free(f);
 }
 
-static struct forward *find(struct forwards *all, const struct msg_port *port)
+static struct forward *find(struct forwards *all, const struct listener *at)
 {
 	struct forward *f = all->first;
 
-	while (f && (f->family != port->family || f->protocol != port->protocol ||
-		     f->port != port->port))
+	while (f && !listener_same(&f->at, at))
 		f = f->next;
 	return f;
 }
@@ -107,8 +107,8 @@ static bool serve(struct forward *f, int fd)
 {
 	struct forwards *all = f->all;
 
-	if (f->protocol == IPPROTO_UDP) {
-		f->udp = udp_forward_new(all->loop, all->vsock, f->family, f->port, fd);
+	if (f->at.protocol == IPPROTO_UDP) {
+		f->udp = udp_forward_new(all->loop, all->vsock, f->stream, fd);
 		return f->udp != NULL;
 	}
 	f->fd = fd;
@@ -120,21 +120,17 @@ static bool serve(struct forward *f, int fd)
 int forwards_add(struct forwards *all, const struct msg_port *port, int socket)
 {
 	auto_close int fd = socket;
+	struct listener at;
 	struct forward *f;
 
-	if ((port->family != 4 && port->family != 6) || port->port == 0 || port->port > 65535 ||
-	    (port->protocol != IPPROTO_TCP && port->protocol != IPPROTO_UDP))
+	if (!listener_parse(port, &at))
 		return -EINVAL;
-	if (find(all, port))
+	if (find(all, &at))
 		return -EEXIST;
 	f = all->n < MAX_FORWARDS && fd_set_nonblock(fd, 1) == 0 ? calloc(1, sizeof(*f)) : NULL;
 	if (!f)
 		return -ENOSPC;
-	*f = (struct forward) { .all = all,
-				.family = port->family,
-				.protocol = port->protocol,
-				.port = port->port,
-				.fd = -1 };
+	*f = (struct forward) { .all = all, .at = at, .stream = port->stream, .fd = -1 };
 	f->next = all->first;
 	f->link = &all->first;
 	if (f->next)
@@ -149,7 +145,8 @@ int forwards_add(struct forwards *all, const struct msg_port *port, int socket)
 
 void forwards_remove(struct forwards *all, const struct msg_port *port)
 {
-	struct forward *f = find(all, port);
+	struct listener at;
+	struct forward *f = listener_parse(port, &at) ? find(all, &at) : NULL;
 
 	if (f)
 		forward_free(f);

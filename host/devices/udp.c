@@ -14,7 +14,6 @@
 #include "common/cleanup.h"
 #include "io/datagrams.h"
 #include "io/loop.h"
-#include "protocol/message.h"
 #include "vsock/device.h"
 
 #define MAX_FLOWS 256u
@@ -34,7 +33,8 @@ struct udp_forward {
 	struct vsock *vsock;
 	struct watch *watch;
 	struct flow *flows;
-	unsigned family, port, n_flows;
+	unsigned n_flows;
+	uint32_t port; /* of the guest's vsock */
 	int fd;
 	uint8_t buf[DATAGRAM_MAX_BYTES];
 };
@@ -98,7 +98,7 @@ static struct flow *flow_new(struct udp_forward *u, const struct sockaddr_in6 *p
 		f->next->link = &f->next;
 	u->flows = f;
 	u->n_flows++;
-	vsock_open(u->vsock, VSOCK_PORT_FORWARD_UDP(u->family, u->port), pair[1], on_open, NULL);
+	vsock_open(u->vsock, u->port, pair[1], on_open, NULL);
 	return f;
 }
 
@@ -130,8 +130,7 @@ static void from_host(struct watch *w, int fd, uint32_t events, void *arg)
 	}
 }
 
-struct udp_forward *udp_forward_new(struct loop *loop, struct vsock *vsock, unsigned family,
-				    unsigned port, int fd)
+struct udp_forward *udp_forward_new(struct loop *loop, struct vsock *vsock, uint32_t port, int fd)
 {
 	struct udp_forward *u = calloc(1, sizeof(*u));
 
@@ -141,7 +140,6 @@ struct udp_forward *udp_forward_new(struct loop *loop, struct vsock *vsock, unsi
 	}
 	u->loop = loop;
 	u->vsock = vsock;
-	u->family = family;
 	u->port = port;
 	u->fd = fd;
 	u->watch = loop_watch(loop, fd, EPOLLIN, from_host, u);

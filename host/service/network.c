@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -26,8 +24,9 @@
 
 struct port {
 	struct port *next;
-	unsigned family, protocol, number;
-	char *problem; /* NULL: forwarded */
+	struct listener at;
+	uint32_t stream; /* the guest's vsock port for it */
+	char *problem;   /* NULL: forwarded */
 };
 
 struct network {
@@ -122,67 +121,33 @@ void network_dns_stream(struct network *n, int stream)
 
 /* --- ports --- */
 
-static int open_loopback(unsigned family, unsigned protocol, unsigned port)
-{
-	struct sockaddr_in four = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct sockaddr_in6 six = {
-		.sin6_family = AF_INET6,
-		.sin6_port = htons((uint16_t)port),
-		.sin6_addr = IN6ADDR_LOOPBACK_INIT,
-	};
-	bool tcp = protocol == IPPROTO_TCP;
-	auto_close int fd =
-		socket(family == 6 ? AF_INET6 : AF_INET,
-		       (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int one = 1;
-
-	if (fd < 0)
-		return -errno;
-	if (tcp) { /* with UDP, SO_REUSEADDR would share a port with whoever has it */
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-			   sizeof(one)); /* inherited on accept */
-	}
-	if (family == 6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, family == 6 ? (void *)&six : (void *)&four,
-		 family == 6 ? sizeof(six) : sizeof(four)) < 0 ||
-	    (tcp && listen(fd, SOMAXCONN) < 0))
-		return -errno;
-	return take_fd(&fd);
-}
-
-static char *describe_problem(const struct msg_port *m, int error)
+static char *describe_problem(const struct listener *at, int error)
 {
 	auto_free char *owner = NULL;
 
 	if (error != EADDRINUSE)
 		return error == EACCES ? str_dup("ports below 1024 need root")
 				       : str_dup(strerror(error));
-	owner = port_owner(m->family, m->protocol, m->port);
+	owner = port_owner(at->family, at->protocol, at->port);
 	return str_printf("in use on the host by %s", owner);
 }
 
-static bool is_port(const struct msg_port *m)
+static int try_port(struct vm *vm, const struct port *p)
 {
-	return (m->family == 4 || m->family == 6) && m->port >= 1 && m->port <= 65535 &&
-	       (m->protocol == IPPROTO_TCP || m->protocol == IPPROTO_UDP);
+	char address[INET6_ADDRSTRLEN];
+	struct msg_port m = listener_message(&p->at, p->stream, address);
+	auto_close int fd = listener_open(&p->at);
+
+	return fd < 0 ? fd : vm_forward(vm, &m, fd);
 }
 
-static bool is_same(const struct port *p, const struct msg_port *m)
+static void stop_port(struct vm *vm, const struct port *p)
 {
-	return p->family == m->family && p->protocol == m->protocol && p->number == m->port;
-}
+	char address[INET6_ADDRSTRLEN];
+	struct msg_port m = listener_message(&p->at, p->stream, address);
 
-static int try_port(struct vm *vm, const struct msg_port *m)
-{
-	auto_close int fd = open_loopback(m->family, m->protocol, m->port);
-
-	return fd < 0 ? fd : vm_forward(vm, m, fd);
+	if (vm && !p->problem)
+		vm_forward_stop(vm, &m);
 }
 
 /* A port that was taken may be free by now. */
@@ -193,11 +158,7 @@ static void retry_ports(struct timer *t, void *arg)
 	bool more = false;
 
 	for (struct port *p = vm ? n->ports : NULL; p; p = p->next) {
-		struct msg_port m = { .family = p->family,
-				      .protocol = p->protocol,
-				      .port = p->number };
-
-		if (p->problem && try_port(vm, &m) == 0)
+		if (p->problem && try_port(vm, p) == 0)
 			free(take_ptr(p->problem));
 		more |= p->problem != NULL;
 	}
@@ -205,59 +166,75 @@ static void retry_ports(struct timer *t, void *arg)
 		timer_set(t, RETRY_MS);
 }
 
+/* Never another address than loopback, whatever the guest says. */
+static bool admit(const struct network *n, const struct msg_port *m, struct listener *ret)
+{
+	if (!listener_parse(m, ret) ||
+	    port_set_has(&machine_network(n->service->machine)->ignored, ret->port))
+		return false;
+	return listener_is_loopback(ret);
+}
+
+static struct port **find_port(struct network *n, const struct listener *at)
+{
+	struct port **p = &n->ports;
+
+	while (*p && !listener_same(&(*p)->at, at))
+		p = &(*p)->next;
+	return p;
+}
+
+static void port_refused(struct network *n, struct port *p, int error)
+{
+	char name[LISTENER_NAME];
+
+	p->problem = describe_problem(&p->at, error);
+	log_warn("port %u of the guest is not forwarded from %s: %s", p->at.port,
+		 listener_name(&p->at, name), p->problem);
+	if (!n->retry)
+		n->retry = loop_timer(n->service->loop, retry_ports, n);
+	if (n->retry)
+		timer_set(n->retry, RETRY_MS);
+}
+
 static void port_opened(struct network *n, const struct msg_port *m)
 {
 	struct vm *vm = machine_vm(n->service->machine);
+	struct listener at;
 	struct port *p;
 	int r;
 
-	if (!vm || !is_port(m) ||
-	    port_set_has(&machine_network(n->service->machine)->ignored, m->port))
+	if (!vm || !admit(n, m, &at) || *find_port(n, &at))
 		return;
-	for (p = n->ports; p; p = p->next)
-		if (is_same(p, m))
-			return;
 	p = n->n_ports < MAX_PORTS ? calloc(1, sizeof(*p)) : NULL;
 	if (!p)
 		return;
-	*p = (struct port) { .family = m->family, .protocol = m->protocol, .number = m->port };
-	r = try_port(vm, m);
-	if (r < 0) {
-		p->problem = describe_problem(m, -r);
-		log_warn("port %u (%s, IPv%u) of the guest is not forwarded: %s", m->port,
-			 m->protocol == IPPROTO_UDP ? "UDP" : "TCP", m->family, p->problem);
-		if (!n->retry)
-			n->retry = loop_timer(n->service->loop, retry_ports, n);
-		if (n->retry)
-			timer_set(n->retry, RETRY_MS);
-	}
-	p->next = n->ports;
+	*p = (struct port) { .next = n->ports, .at = at, .stream = m->stream };
 	n->ports = p;
 	n->n_ports++;
+	r = try_port(vm, p);
+	if (r < 0)
+		port_refused(n, p, -r);
 }
 
-static void port_free(struct port *p)
+static void port_free(struct network *n, struct port **at)
 {
+	struct port *p = *at;
+
+	stop_port(machine_vm(n->service->machine), p);
+	*at = p->next;
+	n->n_ports--;
 	free(p->problem);
 	free(p);
 }
 
 static void port_closed(struct network *n, const struct msg_port *m)
 {
-	struct vm *vm = machine_vm(n->service->machine);
+	struct listener at;
+	struct port **p = admit(n, m, &at) ? find_port(n, &at) : NULL;
 
-	for (struct port **at = &n->ports; *at; at = &(*at)->next) {
-		struct port *p = *at;
-
-		if (!is_same(p, m))
-			continue;
-		*at = p->next;
-		n->n_ports--;
-		if (vm && !p->problem)
-			vm_forward_stop(vm, m);
-		port_free(p);
-		return;
-	}
+	if (p && *p)
+		port_free(n, p);
 }
 
 static void localhost_message(struct channel *c, struct channel_message *m, void *arg)
@@ -273,27 +250,16 @@ static void localhost_message(struct channel *c, struct channel_message *m, void
 
 static void drop_ports(struct network *n)
 {
-	struct vm *vm = machine_vm(n->service->machine);
-
-	while (n->ports) {
-		struct port *p = n->ports;
-		struct msg_port m = { .family = p->family,
-				      .protocol = p->protocol,
-				      .port = p->number };
-
-		if (vm && !p->problem)
-			vm_forward_stop(vm, &m);
-		n->ports = p->next;
-		port_free(p);
-	}
-	n->n_ports = 0;
+	while (n->ports)
+		port_free(n, &n->ports);
 }
 
 /* --- ports of the host, in mirrored mode --- */
 
 static void tell(struct network *n, uint16_t type, const struct listener *at)
 {
-	struct msg_port m = { .family = at->family, .protocol = at->protocol, .port = at->port };
+	char address[INET6_ADDRSTRLEN];
+	struct msg_port m = listener_message(at, 0, address);
 
 	if (at->family == 4 && at->protocol == IPPROTO_TCP && n->localhost)
 		channel_send(n->localhost, type, 0, &m);
@@ -313,14 +279,12 @@ static void host_closed(const struct listener *at, void *arg)
 static void leave_out(struct network *n, struct listeners *l)
 {
 	const struct port_set *ignored = &machine_network(n->service->machine)->ignored;
-	struct listener at = { .family = 4, .protocol = IPPROTO_TCP, .port = 53 };
+	struct listener names = listener_loopback(4, IPPROTO_TCP, 53);
 
-	listeners_clear(l, &at);
-	for (const struct port *p = n->ports; p; p = p->next) {
-		at.port = p->number;
-		if (!p->problem && p->family == 4 && p->protocol == IPPROTO_TCP)
-			listeners_clear(l, &at);
-	}
+	listeners_clear(l, &names);
+	for (const struct port *p = n->ports; p; p = p->next)
+		if (!p->problem)
+			listeners_clear(l, &p->at);
 	for (size_t i = 0; i < ARRAY_SIZE(ignored->bits); i++)
 		l->bits[0][0][i] &= ~ignored->bits[i];
 }
@@ -387,13 +351,11 @@ void network_localhost(struct network *n, struct channel *c)
 
 static char *describe(const struct port *p)
 {
-	const char *address = p->family == 6 ? "[::1]" : "127.0.0.1";
-	const char *udp = p->protocol == IPPROTO_UDP ? "/udp" : "";
+	char name[LISTENER_NAME];
 
-	if (p->problem)
-		return str_printf("Port %u%s is not forwarded from %s: %s", p->number, udp, address,
-				  p->problem);
-	return str_printf("%s:%u%s", address, p->number, udp);
+	listener_name(&p->at, name);
+	return p->problem ? str_printf("Port %s is not forwarded: %s", name, p->problem)
+			  : str_dup(name);
 }
 
 void network_ports(const struct network *n, struct network_ports *ret)

@@ -172,14 +172,13 @@ void listeners_difference(const struct listeners *now, const struct listeners *b
 {
 	for (unsigned at = 0; at < 4; at++) {
 		const uint64_t *is = now->bits[at / 2][at % 2], *was = before->bits[at / 2][at % 2];
-		struct listener l = { .family = at % 2 ? 6 : 4,
-				      .protocol = at / 2 ? IPPROTO_UDP : IPPROTO_TCP };
 
 		for (unsigned i = 0; i < 65536 / 64; i++) {
-			uint64_t fresh = is[i] & ~was[i];
+			for (uint64_t fresh = is[i] & ~was[i]; fresh; fresh &= fresh - 1) {
+				struct listener l = listener_loopback(
+					at % 2 ? 6 : 4, at / 2 ? IPPROTO_UDP : IPPROTO_TCP,
+					i * 64 + (unsigned)__builtin_ctzll(fresh));
 
-			for (; fresh; fresh &= fresh - 1) {
-				l.port = i * 64 + (unsigned)__builtin_ctzll(fresh);
 				fn(&l, arg);
 			}
 		}

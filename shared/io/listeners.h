@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "io/listener.h"
+
 struct listeners {
 	uint64_t bits[2][2][65536 / 64]; /* [0]: TCP, [1]: UDP; [0]: IPv4, [1]: IPv6 */
 };
@@ -19,18 +21,17 @@ struct listeners {
 int listeners_open(void);
 int listeners_read(int fd, struct listeners *ret);
 
-struct listener {
-	unsigned family, protocol, port; /* 4 or 6; IPPROTO_TCP or IPPROTO_UDP */
-};
-
 static inline bool listeners_has(const struct listeners *l, const struct listener *at)
 {
-	return l->bits[at->protocol == 17][at->family == 6][at->port / 64] >> (at->port % 64) & 1;
+	return l->bits[at->protocol == IPPROTO_UDP][at->family == 6][at->port / 64] >>
+		       (at->port % 64) &
+	       1;
 }
 
 static inline void listeners_clear(struct listeners *l, const struct listener *at)
 {
-	l->bits[at->protocol == 17][at->family == 6][at->port / 64] &= ~(1ull << (at->port % 64));
+	l->bits[at->protocol == IPPROTO_UDP][at->family == 6][at->port / 64] &=
+		~(1ull << (at->port % 64));
 }
 
 /* Calls @fn for everything that is in @now and not in @before. */

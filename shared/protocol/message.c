@@ -146,10 +146,10 @@ static const struct field msg_net_config_fields[] = {
 	U32(msg_net_config, localhost_forwarding), U32(msg_net_config, host_loopback),
 };
 static const struct field msg_port_fields[] = {
-	U32(msg_port, family),
+	STR(msg_port, address),
 	U32(msg_port, protocol),
 	U32(msg_port, port),
-	U32(msg_port, any),
+	U32(msg_port, stream),
 };
 static const struct field msg_image_info_fields[] = {
 	STR(msg_image_info, distribution_conf),

@@ -24,9 +24,6 @@
 #define VSOCK_CID_GUEST 3u
 #define VSOCK_PORT_INIT	     50000u /* guest to host: control channels of mini_init, each init and gns */
 #define VSOCK_PORT_DNS	     50010u /* guest to host: DNS messages, each with a 2-byte length before it */
-/* host to guest: connections to a forwarded port, 1..65535, of a family, 4 or 6 */
-#define VSOCK_PORT_FORWARD(family, port)     (0x100000u + ((family) == 6 ? 0x10000u : 0u) + (port))
-#define VSOCK_PORT_FORWARD_UDP(family, port) (VSOCK_PORT_FORWARD(family, port) + 0x20000u)
 
 /* Columns: NAME, type number, struct tag. The tag "none" has no fields. */
 #define MESSAGE_TYPES(X)                                                                           \
@@ -231,10 +228,10 @@ struct msg_net_config {
 enum host_loopback { HOST_LOOPBACK_NONE, HOST_LOOPBACK_SHARED, HOST_LOOPBACK_ADDRESSES };
 
 struct msg_port { /* a listening socket of the guest; to the guest: one of the host */
-	uint32_t family; /* 4 or 6 */
+	const char *address; /* "127.0.0.1", "::" */
 	uint32_t protocol; /* 6 TCP, 17 UDP */
 	uint32_t port;
-	uint32_t any; /* bound to the wildcard address, not to loopback */
+	uint32_t stream; /* vsock port of the guest for its connections; to the guest: 0 */
 };
 struct msg_image_info {
 	const char *distribution_conf, *os_release; /* texts of the two files, "" if absent */

@@ -15,6 +15,43 @@
 #include "applets/applets.h"
 #include "common/util.h"
 #include "io/listeners.h"
+#include "protocol/message.h"
+
+static void listeners_of_a_peer_are_checked(void **state)
+{
+	static const struct {
+		struct msg_port m;
+		const char *name; /* NULL: refused */
+	} cases[] = {
+		{ { "127.0.0.1", IPPROTO_TCP, 80, 0 }, "127.0.0.1:80" },
+		{ { "0.0.0.0", IPPROTO_UDP, 65535, 0 }, "0.0.0.0:65535/udp" },
+		{ { "::", IPPROTO_TCP, 1, 0 }, "[::]:1" },
+		{ { "2001:db8::1", IPPROTO_UDP, 53, 0 }, "[2001:db8::1]:53/udp" },
+		{ { "", IPPROTO_TCP, 80, 0 }, NULL },
+		{ { "localhost", IPPROTO_TCP, 80, 0 }, NULL },
+		{ { "127.0.0.1 ", IPPROTO_TCP, 80, 0 }, NULL },
+		{ { "::1%lo", IPPROTO_TCP, 80, 0 }, NULL },
+		{ { "127.0.0.1", IPPROTO_TCP, 0, 0 }, NULL },
+		{ { "127.0.0.1", IPPROTO_TCP, 65536, 0 }, NULL },
+		{ { "127.0.0.1", IPPROTO_ICMP, 80, 0 }, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char name[LISTENER_NAME], text[INET6_ADDRSTRLEN];
+		struct listener at;
+		struct msg_port back;
+
+		assert_int_equal(listener_parse(&cases[i].m, &at), cases[i].name != NULL);
+		if (!cases[i].name)
+			continue;
+		assert_string_equal(listener_name(&at, name), cases[i].name);
+		back = listener_message(&at, 7, text);
+		assert_string_equal(back.address, cases[i].m.address);
+		assert_int_equal(back.stream, 7);
+		assert_int_equal(listener_is_loopback(&at), i == 0);
+		assert_int_equal(listener_is_any(&at), i == 1 || i == 2);
+	}
+}
 
 struct seen {
 	unsigned n;
@@ -61,9 +98,9 @@ static void differences_are_exact(void **state)
 	assert_int_equal(went.at[0].port, 22);
 	assert_int_equal(went.at[1].port, 65535);
 	assert_int_equal(went.at[1].family, 6);
-	assert_true(listeners_has(now, &(struct listener) { 4, 6, 81 }));
-	assert_false(listeners_has(now, &(struct listener) { 6, 6, 81 }));
-	assert_false(listeners_has(now, &(struct listener) { 4, 17, 81 }));
+	assert_true(listeners_has(now, &(struct listener) { 4, IPPROTO_TCP, 81, { 0 } }));
+	assert_false(listeners_has(now, &(struct listener) { 6, IPPROTO_TCP, 81, { 0 } }));
+	assert_false(listeners_has(now, &(struct listener) { 4, IPPROTO_UDP, 81, { 0 } }));
 	free(before);
 	free(now);
 }
@@ -74,7 +111,7 @@ static void reads_what_listens_here(void **state)
 	struct sockaddr_in sa = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sa);
 	int diag = listeners_open(), fd = socket(AF_INET, SOCK_STREAM, 0);
-	struct listener at = { 4, IPPROTO_TCP, 0 };
+	struct listener at = listener_loopback(4, IPPROTO_TCP, 0);
 
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(listen(fd, 1), 0);
@@ -107,6 +144,7 @@ static void reads_words_of_the_command_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(listeners_of_a_peer_are_checked),
 		cmocka_unit_test(differences_are_exact),
 		cmocka_unit_test(reads_what_listens_here),
 		cmocka_unit_test(reads_words_of_the_command_line),

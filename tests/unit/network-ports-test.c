@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/util.h"
+#include "io/listener.h"
 #include "io/loop.h"
 #include "io/socket.h"
 #include "service/machine-net.h"
@@ -26,7 +28,7 @@
 
 static struct machine_net net;
 static unsigned n_forwarded, n_stopped;
-static struct msg_port last;
+static struct listener last;
 static int refuse;
 
 struct vm *machine_vm(struct machine *m)
@@ -39,6 +41,11 @@ const struct machine_net *machine_network(const struct machine *m)
 	return &net;
 }
 
+static void note(const struct msg_port *port)
+{
+	assert_true(listener_parse(port, &last));
+}
+
 int vm_forward(struct vm *vm, const struct msg_port *port, int fd)
 {
 	int listening = 0;
@@ -46,7 +53,8 @@ int vm_forward(struct vm *vm, const struct msg_port *port, int fd)
 
 	if (refuse)
 		return refuse;
-	last = *port;
+	note(port);
+	assert_int_equal(port->stream, 77);
 	getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len);
 	assert_int_equal(listening, port->protocol == IPPROTO_TCP);
 	n_forwarded++;
@@ -55,7 +63,7 @@ int vm_forward(struct vm *vm, const struct msg_port *port, int fd)
 
 void vm_forward_stop(struct vm *vm, const struct msg_port *port)
 {
-	last = *port;
+	note(port);
 	n_stopped++;
 }
 
@@ -111,9 +119,12 @@ static void run(struct fixture *f)
 		loop_step(f->service.loop, 5);
 }
 
-static void say(struct fixture *f, uint16_t type, unsigned family, unsigned protocol, unsigned port)
+static void say(struct fixture *f, uint16_t type, const char *address, unsigned protocol,
+		unsigned port)
 {
-	struct msg_port m = { .family = family, .protocol = protocol, .port = port };
+	struct msg_port m = {
+		.address = address, .protocol = protocol, .port = port, .stream = 77
+	};
 
 	assert_int_equal(message_send(f->guest, type, 0, &m, NULL, 0, DEADLINE_NONE), 0);
 	run(f);
@@ -158,20 +169,20 @@ static void ports_come_and_go(void **state)
 	unsigned port = free_port(NULL), n, c;
 	char first[128], expected[64];
 
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, port);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, port);
 	assert_int_equal(n_forwarded, 1);
 	count(f, &n, &c, first);
 	snprintf(expected, sizeof(expected), "127.0.0.1:%u", port);
 	assert_string_equal(first, expected);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, port); /* told twice */
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_UDP, port);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, port); /* told twice */
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_UDP, port);
 	count(f, &n, &c, first);
 	assert_int_equal(n, 2);
 	assert_int_equal(n_forwarded, 2);
-	say(f, MSG_PORT_CLOSED, 4, IPPROTO_TCP, port);
+	say(f, MSG_PORT_CLOSED, "127.0.0.1", IPPROTO_TCP, port);
 	assert_int_equal(n_stopped, 1);
 	assert_int_equal(last.protocol, IPPROTO_TCP);
-	say(f, MSG_PORT_CLOSED, 4, IPPROTO_TCP, port); /* is not there any more */
+	say(f, MSG_PORT_CLOSED, "127.0.0.1", IPPROTO_TCP, port); /* is not there any more */
 	assert_int_equal(n_stopped, 1);
 }
 
@@ -183,14 +194,14 @@ static void a_taken_port_is_a_conflict_with_its_owner(void **state)
 	int fd;
 
 	port = free_port(&fd);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, port);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, port);
 	count(f, &n, &c, first);
 	assert_int_equal(n, 0);
 	assert_int_equal(c, 1);
 	snprintf(me, sizeof(me), "(process %d)", getpid());
 	assert_non_null(strstr(first, me));
 	assert_int_equal(n_forwarded, 0);
-	say(f, MSG_PORT_CLOSED, 4, IPPROTO_TCP, port);
+	say(f, MSG_PORT_CLOSED, "127.0.0.1", IPPROTO_TCP, port);
 	assert_int_equal(n_stopped, 0);
 	count(f, &n, &c, first);
 	assert_int_equal(c, 0);
@@ -205,7 +216,7 @@ static void a_port_that_becomes_free_is_forwarded(void **state)
 	unsigned n, c;
 	int fd;
 
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, free_port(&fd));
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, free_port(&fd));
 	assert_int_equal(n_forwarded, 0);
 	close(fd);
 	while (!n_forwarded && now_ms() < until)
@@ -218,13 +229,17 @@ static void a_port_that_becomes_free_is_forwarded(void **state)
 static void nonsense_of_the_guest_opens_nothing(void **state)
 {
 	struct fixture *f = *state;
+	static const char *const bad[] = {
+		"", "localhost", "127.0.0.1:80", "0.0.0.0", "::", "192.0.2.1", "127.0.0.2", "::2",
+	};
 	unsigned n, c;
 	char first[128];
 
-	say(f, MSG_PORT_OPENED, 5, IPPROTO_TCP, 8080);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, 0);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, 65536);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_ICMP, 8080);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		say(f, MSG_PORT_OPENED, bad[i], IPPROTO_TCP, 8080);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, 0);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, 65536);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_ICMP, 8080);
 	count(f, &n, &c, first);
 	assert_int_equal(n + c + n_forwarded, 0);
 }
@@ -235,7 +250,7 @@ static void ignored_ports_are_left_alone(void **state)
 	unsigned port = free_port(NULL);
 
 	net.ignored.bits[port / 64] |= 1ull << (port % 64);
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, port);
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, port);
 	assert_int_equal(n_forwarded, 0);
 }
 
@@ -246,7 +261,7 @@ static void a_relay_that_refuses_is_shown(void **state)
 	char first[128];
 
 	refuse = -EPIPE;
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, free_port(NULL));
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, free_port(NULL));
 	count(f, &n, &c, first);
 	assert_int_equal(c, 1);
 	assert_non_null(strstr(first, strerror(EPIPE)));
@@ -258,8 +273,8 @@ static void everything_ends_with_the_guests_process(void **state)
 	unsigned n, c;
 	char first[128];
 
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, free_port(NULL));
-	say(f, MSG_PORT_OPENED, 4, IPPROTO_TCP, free_port(NULL));
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, free_port(NULL));
+	say(f, MSG_PORT_OPENED, "127.0.0.1", IPPROTO_TCP, free_port(NULL));
 	close(f->guest);
 	f->guest = -1;
 	run(f);
