@@ -7,9 +7,9 @@
  *   port. Half-closes travel both ways. With UDP a stream is one peer, which gets a socket of its own
  *   (datagram.c).
  *   In mirrored mode the service tells the host's listening ports in turn. Each gets a listener on
- *   127.0.0.1 here (or on all addresses), unless the guest uses the port; connections are carried on
- *   to the gateway, which is the host's loopback. A program that wants the port finds it in use, as
- *   it would on the host. These listeners are not reported.
+ *   127.0.0.1 here (or on all addresses), unless the guest uses the port; connections and datagrams
+ *   are carried on to the gateway, which is the host's loopback. A program that wants the port finds
+ *   it in use, as it would on the host. These listeners are not reported.
  * LIMITS
  *   MAX_PORTS offered ports and MAX_STREAMS joined streams; beyond them ports are not offered,
  *   streams are refused.
@@ -35,6 +35,7 @@
 #include "io/loop.h"
 #include "io/pump.h"
 #include "io/socket.h"
+#include "io/udp-port.h"
 #include "netconf/datagram.h"
 #include "protocol/message.h"
 
@@ -67,9 +68,11 @@ struct stream { /* two descriptors a side: each pump watches its own */
 struct mirror { /* a port of the host */
 	struct localhost *localhost;
 	struct mirror *next;
-	struct watch *watch;
 	struct listener at;
-	int fd; /* -1: the guest has it */
+	/* TCP, or UDP; neither: the guest has it */
+	struct watch *watch;
+	int fd;
+	struct udp_port *udp;
 };
 
 struct localhost {
@@ -276,20 +279,47 @@ static void mirror_ready(struct watch *w, int fd, uint32_t events, void *arg)
 	rest_if_out(w);
 }
 
+static void mirror_peer(void *arg, int stream)
+{
+	struct mirror *m = arg;
+	struct listener host = behind_gateway(m);
+
+	datagram_serve(m->localhost->loop, &host, stream);
+}
+
+static bool is_open(const struct mirror *m)
+{
+	return m->watch || m->udp;
+}
+
 /* Tried again when the guest gives a port up. */
 static void mirror_open(struct mirror *m)
 {
-	m->fd = listener_open(&m->at);
-	if (m->fd >= 0)
-		m->watch = loop_watch(m->localhost->loop, m->fd, EPOLLIN, mirror_ready, m);
-	if (!m->watch)
-		drop_fd(&m->fd);
+	struct loop *loop = m->localhost->loop;
+	auto_close int fd = listener_open(&m->at);
+
+	if (fd < 0)
+		return;
+	if (m->at.protocol == IPPROTO_UDP) {
+		m->udp = udp_port_new(loop, take_fd(&fd), mirror_peer, m);
+		return;
+	}
+	m->watch = loop_watch(loop, fd, EPOLLIN, mirror_ready, m);
+	if (m->watch)
+		m->fd = take_fd(&fd);
+}
+
+static void mirror_close(struct mirror *m)
+{
+	m->watch = watch_remove(m->watch);
+	m->udp = udp_port_free(m->udp);
+	drop_fd(&m->fd);
 }
 
 static void mirrors_retry(struct localhost *l)
 {
 	for (struct mirror *m = l->mirrors; m; m = m->next)
-		if (m->fd < 0)
+		if (!is_open(m))
 			mirror_open(m);
 }
 
@@ -326,8 +356,7 @@ static void host_closed(struct localhost *l, const struct listener *host)
 			continue;
 		*at = m->next;
 		l->n_mirrors--;
-		watch_remove(m->watch);
-		drop_fd(&m->fd);
+		mirror_close(m);
 		free(m);
 		return;
 	}
@@ -336,7 +365,7 @@ static void host_closed(struct localhost *l, const struct listener *host)
 static void hide_mirrors(const struct localhost *l, struct listeners *now)
 {
 	for (const struct mirror *m = l->mirrors; m; m = m->next)
-		if (m->fd >= 0)
+		if (is_open(m))
 			listeners_clear(now, &m->at);
 }
 

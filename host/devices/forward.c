@@ -13,10 +13,10 @@
 
 #include "common/cleanup.h"
 #include "common/util.h"
-#include "devices/udp.h"
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "io/udp-port.h"
 #include "protocol/message.h"
 #include "vsock/device.h"
 
@@ -28,7 +28,7 @@ struct forward {
 	struct forward *next, **link;
 	struct watch *watch;
 	struct timer *rest;
-	struct udp_forward *udp;
+	struct udp_port *udp;
 	struct listener at;
 	uint32_t stream;
 	int fd; /* TCP: it listens */
@@ -89,7 +89,7 @@ static void forward_free(struct forward *f)
 	f->all->n--;
 	watch_remove(f->watch);
 	timer_free(f->rest);
-	udp_forward_free(f->udp);
+	udp_port_free(f->udp);
 	drop_fd(&f->fd);
 	free(f);
 }
@@ -103,12 +103,26 @@ static struct forward *find(struct forwards *all, const struct listener *at)
 	return f;
 }
 
+static void on_peer_open(int error, int fd, void *arg)
+{
+	(void)arg;
+	if (error)
+		close(fd);
+}
+
+static void on_peer(void *arg, int stream)
+{
+	struct forward *f = arg;
+
+	vsock_open(f->all->vsock, f->stream, stream, on_peer_open, NULL);
+}
+
 static bool serve(struct forward *f, int fd)
 {
 	struct forwards *all = f->all;
 
 	if (f->at.protocol == IPPROTO_UDP) {
-		f->udp = udp_forward_new(all->loop, all->vsock, f->stream, fd);
+		f->udp = udp_port_new(all->loop, fd, on_peer, f);
 		return f->udp != NULL;
 	}
 	f->fd = fd;

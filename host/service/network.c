@@ -29,6 +29,10 @@ struct port {
 	char *problem;   /* NULL: forwarded */
 };
 
+struct host_ports {
+	struct listeners told, seen, now, twice;
+};
+
 struct network {
 	struct service *service;
 	struct channel *localhost, *resolver;
@@ -38,9 +42,7 @@ struct network {
 	unsigned n_ports;
 	struct timer *retry; /* of ports that were taken */
 	struct timer *scan;  /* mirrored: of the host's ports, told to the guest */
-	struct {
-		struct listeners told, seen, now;
-	} * host;
+	struct host_ports *host;
 	int diag;
 };
 
@@ -261,7 +263,7 @@ static void tell(struct network *n, uint16_t type, const struct listener *at)
 	char address[INET6_ADDRSTRLEN];
 	struct msg_port m = listener_message(at, 0, address);
 
-	if (at->family == 4 && at->protocol == IPPROTO_TCP && n->localhost)
+	if (at->family == 4 && n->localhost)
 		channel_send(n->localhost, type, 0, &m);
 }
 
@@ -285,8 +287,10 @@ static void leave_out(struct network *n, struct listeners *l)
 	for (const struct port *p = n->ports; p; p = p->next)
 		if (!p->problem)
 			listeners_clear(l, &p->at);
-	for (size_t i = 0; i < ARRAY_SIZE(ignored->bits); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ignored->bits); i++) {
 		l->bits[0][0][i] &= ~ignored->bits[i];
+		l->bits[1][0][i] &= ~ignored->bits[i];
+	}
 }
 
 /* A port is told when two scans in a row have found it: one that the relay is about to close for
@@ -294,21 +298,20 @@ static void leave_out(struct network *n, struct listeners *l)
 static void scan_host(struct timer *t, void *arg)
 {
 	struct network *n = arg;
-	struct listeners now;
+	struct host_ports *h = n->host;
 
 	if (!n->localhost)
 		return;
 	timer_set(t, HOST_SCAN_MS);
-	if (listeners_read(n->diag, &n->host->now) < 0)
+	if (listeners_read(n->diag, &h->now) < 0)
 		return;
-	leave_out(n, &n->host->now);
-	now = n->host->now;
-	for (size_t i = 0; i < ARRAY_SIZE(now.bits[0][0]); i++)
-		now.bits[0][0][i] &= n->host->seen.bits[0][0][i];
-	listeners_difference(&n->host->told, &now, host_closed, n);
-	listeners_difference(&now, &n->host->told, host_opened, n);
-	n->host->told = now;
-	n->host->seen = n->host->now;
+	leave_out(n, &h->now);
+	h->twice = h->now;
+	listeners_keep(&h->twice, &h->seen);
+	listeners_difference(&h->told, &h->twice, host_closed, n);
+	listeners_difference(&h->twice, &h->told, host_opened, n);
+	h->told = h->twice;
+	h->seen = h->now;
 }
 
 static void mirror_host(struct network *n)

@@ -122,7 +122,9 @@ int listener_open(const struct listener *at)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 			   sizeof(one)); /* inherited on accept */
-	}
+	} else                           /* which address was asked is the one that answers */
+		setsockopt(fd, at->family == 6 ? IPPROTO_IPV6 : IPPROTO_IP,
+			   at->family == 6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &one, sizeof(one));
 	if (at->family == 6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&sa, len) < 0 || (tcp && listen(fd, SOMAXCONN) < 0))

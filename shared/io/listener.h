@@ -34,7 +34,8 @@ bool listener_parse(const struct msg_port *m, struct listener *ret);
 struct msg_port listener_message(const struct listener *at, uint32_t stream,
 				 char text[INET6_ADDRSTRLEN]);
 
-/* Bound there, listening with TCP. An IPv6 wildcard is for IPv6 alone. */
+/* Bound there; with TCP listening, with UDP telling the address that was asked (IP_PKTINFO). An IPv6
+ * wildcard is for IPv6 alone. */
 int listener_open(const struct listener *at);
 /* Connecting to it, with UDP connected. */
 int listener_connect(const struct listener *at);

@@ -167,6 +167,13 @@ int listeners_read(int fd, struct listeners *ret)
 	return 0;
 }
 
+void listeners_keep(struct listeners *l, const struct listeners *others)
+{
+	for (unsigned at = 0; at < 4; at++)
+		for (unsigned i = 0; i < 65536 / 64; i++)
+			l->bits[at / 2][at % 2][i] &= others->bits[at / 2][at % 2][i];
+}
+
 void listeners_difference(const struct listeners *now, const struct listeners *before,
 			  void (*fn)(const struct listener *l, void *arg), void *arg)
 {

@@ -34,6 +34,8 @@ static inline void listeners_clear(struct listeners *l, const struct listener *a
 		~(1ull << (at->port % 64));
 }
 
+/* Removes from @l what is not in @others, too. */
+void listeners_keep(struct listeners *l, const struct listeners *others);
 /* Calls @fn for everything that is in @now and not in @before. */
 void listeners_difference(const struct listeners *now, const struct listeners *before,
 			  void (*fn)(const struct listener *l, void *arg), void *arg);

@@ -283,35 +283,51 @@ static void everything_ends_with_the_guests_process(void **state)
 	assert_int_equal(n + c, 0);
 }
 
+/* A UDP port that is not one of clients. */
+static struct listener udp_server(int *ret_fd)
+{
+	struct listener at = listener_loopback(4, IPPROTO_UDP, 20000);
+
+	while ((*ret_fd = listener_open(&at)) < 0)
+		assert_true(++at.port < 21000);
+	return at;
+}
+
 static void mirrored_tells_the_hosts_ports(void **state)
 {
 	struct fixture *f = *state;
 	struct message_buffer buf = { 0 };
 	struct message_header header;
 	const uint8_t *payload;
-	struct msg_port m;
-	bool seen = false;
-	unsigned port;
-	int fd, pair[2];
+	bool seen[2] = { false };
+	int fds[2], pair[2];
+	struct listener at, wanted[] = {
+		listener_loopback(4, IPPROTO_TCP, free_port(&fds[0])),
+		udp_server(&fds[1]),
+	};
 
-	port = free_port(&fd);
 	net.mode = NETWORKING_MIRRORED;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	network_localhost(f->network, channel_new(f->service.loop, pair[0], &no_ops, NULL));
-	for (unsigned i = 0; i < 200 && !seen; i++) {
+	for (unsigned i = 0; i < 200 && !(seen[0] && seen[1]); i++) {
 		loop_step(f->service.loop, 10);
-		while (!seen && message_recv(pair[1], &buf, &header, &payload, now_ms()) == 0) {
+		while (message_recv(pair[1], &buf, &header, &payload, now_ms()) == 0) {
+			struct msg_port m;
+
 			assert_int_equal(header.type, MSG_PORT_OPENED);
 			assert_int_equal(message_decode(header.type, payload,
 							header.length - MESSAGE_HEADER, &m),
 					 0);
-			seen = m.port == port;
+			assert_true(listener_parse(&m, &at));
+			for (unsigned k = 0; k < 2; k++)
+				seen[k] |= listener_same(&at, &wanted[k]);
 		}
 	}
-	assert_true(seen);
+	assert_true(seen[0] && seen[1]);
 	message_buffer_done(&buf);
 	close(pair[1]);
-	close(fd);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
