@@ -58,7 +58,7 @@ static void start_localhost(struct gns *g, const struct msg_net_config *m)
 	if (pid == 0) {
 		close_others(-1, -1);
 		log_init("localhost", LOG_FD, LOG_INFO, true);
-		localhost_main(m->gateway4, m->host_loopback);
+		localhost_main(m);
 	}
 	g->localhost = true;
 }

@@ -87,6 +87,7 @@ struct localhost {
 	struct mirror *mirrors;
 	struct in_addr gateway;
 	unsigned n_offers, n_streams, n_mirrors, host_loopback;
+	bool inbound;
 };
 
 /* --- streams --- */
@@ -187,14 +188,17 @@ static void rest_if_out(struct watch *w)
 static void offer_ready(struct watch *w, int fd, uint32_t events, void *arg)
 {
 	struct offer *o = arg;
+	struct listener to = listener_is_any(&o->at)
+				     ? listener_loopback(o->at.family, o->at.protocol, o->at.port)
+				     : o->at;
 	int host;
 
 	(void)events;
 	while ((host = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		if (o->at.protocol == IPPROTO_UDP)
-			datagram_serve(o->localhost->loop, &o->at, host);
+		if (to.protocol == IPPROTO_UDP)
+			datagram_serve(o->localhost->loop, &to, host);
 		else
-			stream_new(o->localhost, host, listener_connect(&o->at));
+			stream_new(o->localhost, host, listener_connect(&to));
 	}
 	rest_if_out(w);
 }
@@ -386,6 +390,8 @@ static void scan(struct timer *t, void *arg)
 	timer_set(t, SCAN_MS);
 	if (listeners_read(l->diag, now) < 0)
 		return;
+	if (!l->inbound)
+		listeners_fold(now);
 	hide_mirrors(l, now);
 	listeners_difference(before, now, port_closed, l);
 	listeners_difference(now, before, port_opened, l);
@@ -456,7 +462,7 @@ static int set_up(struct localhost *l)
 	return channel_send(l->service, MSG_HELLO, 0, &hello);
 }
 
-void localhost_main(const char *gateway, unsigned host_loopback)
+void localhost_main(const struct msg_net_config *m)
 {
 	struct localhost *l = calloc(1, sizeof(*l));
 	int r = l ? 0 : -ENOMEM;
@@ -465,8 +471,9 @@ void localhost_main(const char *gateway, unsigned host_loopback)
 	signal(SIGPIPE, SIG_IGN);
 	raise_limit();
 	if (r == 0) {
-		inet_pton(AF_INET, gateway, &l->gateway);
-		l->host_loopback = host_loopback;
+		inet_pton(AF_INET, m->gateway4, &l->gateway);
+		l->host_loopback = m->host_loopback;
+		l->inbound = m->inbound;
 		r = set_up(l);
 	}
 	if (r == 0)

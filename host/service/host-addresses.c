@@ -22,7 +22,7 @@
 #include "io/netlink.h"
 
 #define MAX_INTERFACES 4096u
-#define SETTLE_MS 100u
+#define SETTLE_MS      100u
 #define GROUPS                                                                                     \
 	(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |               \
 	 RTMGRP_IPV6_ROUTE)
@@ -35,7 +35,7 @@ struct reading {
 	struct host_addresses *to;
 	unsigned n_links;
 	int links[MAX_INTERFACES]; /* indexes of interfaces that count */
-	bool deprecated;      /* of this pass */
+	bool deprecated;           /* of this pass */
 };
 
 /* --- where packets to the world leave from --- */
@@ -176,6 +176,17 @@ void host_addresses_read(struct host_addresses *ret)
 		list(nl, RTM_GETADDR, sizeof(struct ifaddrmsg), see_address, r);
 	}
 	nl_close(nl);
+}
+
+bool host_addresses_have(const struct host_addresses *a, unsigned family, const uint8_t *address)
+{
+	for (unsigned i = 0; family == 4 && i < a->n4; i++)
+		if (memcmp(&a->four[i], address, sizeof(a->four[i])) == 0)
+			return true;
+	for (unsigned i = 0; family == 6 && i < a->n6; i++)
+		if (memcmp(&a->six[i], address, sizeof(a->six[i])) == 0)
+			return true;
+	return false;
 }
 
 bool host_addresses_same(const struct host_addresses *a, const struct host_addresses *b)

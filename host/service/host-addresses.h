@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/limits.h"
 
@@ -26,6 +27,8 @@ struct host_addresses {
 };
 
 void host_addresses_read(struct host_addresses *ret);
+/* @address: network byte order, of the family 4 or 6 */
+bool host_addresses_have(const struct host_addresses *a, unsigned family, const uint8_t *address);
 bool host_addresses_same(const struct host_addresses *a, const struct host_addresses *b);
 
 /* Calls @fn a moment after interfaces, addresses or routes of this host have changed, once for many

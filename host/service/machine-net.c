@@ -62,6 +62,7 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 		.auto_proxy = st->auto_proxy,
 		.host_address_loopback = st->host_address_loopback,
 	};
+	ret->inbound = ret->mode == NETWORKING_MIRRORED && !st->firewall;
 	if (ret->mode == NETWORKING_MIRRORED && !ret->localhost_forwarding) {
 		warn("The wsl2.localhostForwarding setting has no effect when using mirrored "
 		     "networking mode",
@@ -226,6 +227,7 @@ void machine_net_send(struct machine_net *n, struct channel *gns)
 		m.search.list = (const char *const *)host.search;
 		m.nameservers.list = t.nameserver[0] ? own : (const char *const *)host.nameservers;
 		m.localhost_forwarding = n->localhost_forwarding;
+		m.inbound = n->inbound;
 		if (n->mode == NETWORKING_MIRRORED)
 			m.host_loopback = n->host_address_loopback ? HOST_LOOPBACK_ADDRESSES
 								   : HOST_LOOPBACK_SHARED;

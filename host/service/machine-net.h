@@ -30,6 +30,7 @@ struct machine_net {
 	struct net_plan plan;     /* with NETWORKING_NAT */
 	char text[NET_PLAN_TEXT]; /* of the plan, for the relay */
 	bool host_address_loopback;
+	bool inbound; /* ports of the guest are open to other machines as its programs have them */
 	struct port_set ignored; /* ports that are not forwarded */
 	/* as they were when gns was told */
 	struct host_addresses host; /* without addresses unless mirrored */

@@ -168,13 +168,16 @@ static void retry_ports(struct timer *t, void *arg)
 		timer_set(t, RETRY_MS);
 }
 
-/* Never another address than loopback, whatever the guest says. */
-static bool admit(const struct network *n, const struct msg_port *m, struct listener *ret)
+/* Whatever the guest says: loopback, and more only if the user has opened the firewall. */
+static bool admit(const struct network *n, const struct listener *at)
 {
-	if (!listener_parse(m, ret) ||
-	    port_set_has(&machine_network(n->service->machine)->ignored, ret->port))
+	const struct machine_net *net = machine_network(n->service->machine);
+
+	if (port_set_has(&net->ignored, at->port))
 		return false;
-	return listener_is_loopback(ret);
+	return listener_is_loopback(at) ||
+	       (net->inbound &&
+		(listener_is_any(at) || host_addresses_have(&net->host, at->family, at->address)));
 }
 
 static struct port **find_port(struct network *n, const struct listener *at)
@@ -206,7 +209,7 @@ static void port_opened(struct network *n, const struct msg_port *m)
 	struct port *p;
 	int r;
 
-	if (!vm || !admit(n, m, &at) || *find_port(n, &at))
+	if (!vm || !listener_parse(m, &at) || !admit(n, &at) || *find_port(n, &at))
 		return;
 	p = n->n_ports < MAX_PORTS ? calloc(1, sizeof(*p)) : NULL;
 	if (!p)
@@ -233,7 +236,7 @@ static void port_free(struct network *n, struct port **at)
 static void port_closed(struct network *n, const struct msg_port *m)
 {
 	struct listener at;
-	struct port **p = admit(n, m, &at) ? find_port(n, &at) : NULL;
+	struct port **p = listener_parse(m, &at) ? find_port(n, &at) : NULL;
 
 	if (p && *p)
 		port_free(n, p);
@@ -305,6 +308,7 @@ static void scan_host(struct timer *t, void *arg)
 	timer_set(t, HOST_SCAN_MS);
 	if (listeners_read(n->diag, &h->now) < 0)
 		return;
+	listeners_fold(&h->now);
 	leave_out(n, &h->now);
 	h->twice = h->now;
 	listeners_keep(&h->twice, &h->seen);

@@ -1,8 +1,9 @@
 /* host/service/network.h - the host's side of names and forwarded ports
  *
  * DNS streams of the guest go to one wslresolver process, started when the first comes. Ports the
- * guest listens on are opened on the host's loopback, as this user, and handed to the relay; what
- * cannot be opened is remembered with its reason and shown by wsl --status.
+ * guest listens on are opened on the host's loopback - at the addresses they have when machine_net
+ * says inbound -, as this user, and handed to the relay; what cannot be opened is remembered with
+ * its reason and shown by wsl --status.
  */
 #ifndef HOST_SERVICE_NETWORK_H
 #define HOST_SERVICE_NETWORK_H

@@ -56,36 +56,168 @@ static bool v6only(const struct nlmsghdr *h, const struct inet_diag_msg *m)
 	return false;
 }
 
-typedef uint64_t port_bits[65536 / 64];
+/* --- the set --- */
 
-static void set(port_bits *families, unsigned index, unsigned port)
+static unsigned protocol_index(const struct listener *at)
 {
-	families[index][port / 64] |= 1ull << (port % 64);
+	return at->protocol == IPPROTO_UDP;
 }
 
-static void note(port_bits *l, const struct nlmsghdr *h)
+static unsigned family_index(const struct listener *at)
+{
+	return at->family == 6;
+}
+
+static void set(uint64_t bits[2][2][65536 / 64], const struct listener *at)
+{
+	bits[protocol_index(at)][family_index(at)][at->port / 64] |= 1ull << (at->port % 64);
+}
+
+static void clear(uint64_t bits[2][2][65536 / 64], const struct listener *at)
+{
+	bits[protocol_index(at)][family_index(at)][at->port / 64] &= ~(1ull << (at->port % 64));
+}
+
+static bool is_other(const struct listener *at)
+{
+	return !listener_is_any(at) && !listener_is_loopback(at);
+}
+
+/* Where it is among the others; n_others: it is not. */
+static unsigned find_other(const struct listeners *l, const struct listener *at)
+{
+	unsigned i = 0;
+
+	while (i < l->n_others && !listener_same(&l->others[i], at))
+		i++;
+	return i;
+}
+
+bool listeners_has(const struct listeners *l, const struct listener *at)
+{
+	if (is_other(at))
+		return find_other(l, at) < l->n_others;
+	return l->bits[protocol_index(at)][family_index(at)][at->port / 64] >> (at->port % 64) & 1;
+}
+
+void listeners_clear(struct listeners *l, const struct listener *at)
+{
+	if (is_other(at)) {
+		unsigned i = find_other(l, at);
+
+		if (i < l->n_others)
+			l->others[i] = l->others[--l->n_others];
+		return;
+	}
+	clear(l->bits, at);
+	clear(l->any, at);
+}
+
+void listeners_fold(struct listeners *l)
+{
+	memset(l->any, 0, sizeof(l->any));
+	l->n_others = 0;
+}
+
+void listeners_keep(struct listeners *l, const struct listeners *others)
+{
+	for (unsigned at = 0; at < 4; at++)
+		for (unsigned i = 0; i < 65536 / 64; i++)
+			l->bits[at / 2][at % 2][i] &= others->bits[at / 2][at % 2][i];
+}
+
+static void difference_of_ports(const struct listeners *now, const struct listeners *before,
+				unsigned protocol, unsigned family,
+				void (*fn)(const struct listener *l, void *arg), void *arg)
+{
+	const uint64_t *is = now->bits[protocol][family], *was = before->bits[protocol][family];
+	const uint64_t *any = now->any[protocol][family], *was_any = before->any[protocol][family];
+
+	for (unsigned i = 0; i < 65536 / 64; i++) {
+		uint64_t fresh = is[i] & (~was[i] | (any[i] ^ was_any[i]));
+
+		for (; fresh; fresh &= fresh - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(fresh);
+			struct listener l = (any[i] >> bit & 1 ? listener_any : listener_loopback)(
+				family ? 6 : 4, protocol ? IPPROTO_UDP : IPPROTO_TCP, i * 64 + bit);
+
+			fn(&l, arg);
+		}
+	}
+}
+
+void listeners_difference(const struct listeners *now, const struct listeners *before,
+			  void (*fn)(const struct listener *l, void *arg), void *arg)
+{
+	for (unsigned at = 0; at < 4; at++)
+		difference_of_ports(now, before, at / 2, at % 2, fn, arg);
+	for (unsigned i = 0; i < now->n_others; i++)
+		if (find_other(before, &now->others[i]) == before->n_others)
+			fn(&now->others[i], arg);
+}
+
+/* --- reading it --- */
+
+struct reading {
+	struct listeners *to;
+	unsigned protocol;
+	unsigned first, last; /* ports the kernel gives to clients */
+};
+
+/* UDP sockets of clients wait for answers at these ports, or they belong to the guest's own network. */
+static bool is_of_clients(const struct reading *r, unsigned port)
+{
+	static const unsigned own[] = { 53, 68, 546, 5353, 5355 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		if (port == own[i])
+			return true;
+	return port >= r->first && port <= r->last;
+}
+
+static bool is_reachable(const struct listener *at)
+{
+	if (at->family == 4)
+		return at->address[0] != 127;
+	return !IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)at->address) &&
+	       !IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)at->address) &&
+	       !IN6_IS_ADDR_MULTICAST((const struct in6_addr *)at->address);
+}
+
+static void add_any(struct listeners *l, const struct listener *at)
+{
+	set(l->bits, at);
+	set(l->any, at);
+}
+
+static void note(struct reading *r, const struct nlmsghdr *h)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	unsigned port = ntohs(m->id.idiag_sport);
-	const struct in6_addr *six = (const void *)m->id.idiag_src;
-	uint32_t four = m->id.idiag_src[0];
+	struct listener at = { .protocol = r->protocol };
+	struct listeners *l = r->to;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || port == 0)
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return;
-	if (m->idiag_family == AF_INET) {
-		if (four == htonl(INADDR_ANY) || four == htonl(INADDR_LOOPBACK))
-			set(l, 0, port);
-	} else if (IN6_IS_ADDR_UNSPECIFIED(six)) {
-		set(l, 1, port);
-		if (!v6only(h, m))
-			set(l, 0, port);
-	} else if (IN6_IS_ADDR_LOOPBACK(six)) {
-		set(l, 1, port);
+	at.family = m->idiag_family == AF_INET6 ? 6 : 4;
+	at.port = ntohs(m->id.idiag_sport);
+	memcpy(at.address, m->id.idiag_src, at.family == 6 ? 16 : 4);
+	if (at.port == 0 || (at.protocol == IPPROTO_UDP && is_of_clients(r, at.port)))
+		return;
+	if (listener_is_loopback(&at)) {
+		set(l->bits, &at);
+	} else if (listener_is_any(&at)) {
+		add_any(l, &at);
+		at.family = 4;
+		if (m->idiag_family == AF_INET6 && !v6only(h, m))
+			add_any(l, &at);
+	} else if (is_reachable(&at) && l->n_others < LISTENERS_OTHERS &&
+		   find_other(l, &at) == l->n_others) {
+		l->others[l->n_others++] = at;
 	}
 }
 
 /* 1: more to come, 0: the end, -errno */
-static int receive(int fd, port_bits *l)
+static int receive(int fd, struct reading *r)
 {
 	_Alignas(struct nlmsghdr) char buf[32768];
 	ssize_t n = recv(fd, buf, sizeof(buf), 0);
@@ -100,94 +232,54 @@ static int receive(int fd, port_bits *l)
 		if (h->nlmsg_type == NLMSG_ERROR)
 			return ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		if (h->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-			note(l, h);
+			note(r, h);
 	}
 	return 1;
 }
 
-static void remove_port(port_bits *l, unsigned port)
+static void read_client_ports(struct reading *r)
 {
-	for (unsigned f = 0; f < 2; f++)
-		l[f][port / 64] &= ~(1ull << (port % 64));
-}
-
-/* Sockets of clients wait for answers at these ports, or they belong to the guest's own network. */
-static void remove_clients(port_bits *l)
-{
-	static const unsigned own[] = { 53, 68, 546, 5353, 5355 };
-	unsigned first = 32768, last = 60999;
 	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 
-	if (f) {
-		if (fscanf(f, "%u %u", &first, &last) != 2 || last > 65535) {
-			first = 32768;
-			last = 60999;
-		}
-		fclose(f);
+	r->first = 32768;
+	r->last = 60999;
+	if (!f)
+		return;
+	if (fscanf(f, "%u %u", &r->first, &r->last) != 2) {
+		r->first = 32768;
+		r->last = 60999;
 	}
-	for (unsigned port = first; port <= last; port += port % 64 || port + 63 > last ? 1 : 64) {
-		if (port % 64 || port + 63 > last)
-			remove_port(l, port);
-		else
-			l[0][port / 64] = l[1][port / 64] = 0;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-		remove_port(l, own[i]);
+	fclose(f);
 }
 
-static int read_protocol(int fd, int protocol, port_bits *l)
+static int read_protocol(int fd, struct reading *r, unsigned protocol)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
 
+	r->protocol = protocol;
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		int r = ask(fd, families[i], protocol);
+		int e = ask(fd, families[i], (int)protocol);
 
-		if (r < 0)
-			return r;
+		if (e < 0)
+			return e;
 		do
-			r = receive(fd, l);
-		while (r > 0);
-		if (r < 0)
-			return r;
+			e = receive(fd, r);
+		while (e > 0);
+		if (e < 0)
+			return e;
 	}
 	return 0;
 }
 
 int listeners_read(int fd, struct listeners *ret)
 {
-	int r;
+	struct reading r = { .to = ret };
+	int e;
 
 	memset(ret, 0, sizeof(*ret));
-	r = read_protocol(fd, IPPROTO_TCP, ret->bits[0]);
-	if (r < 0)
-		return r;
-	if (read_protocol(fd, IPPROTO_UDP, ret->bits[1]) < 0) /* a kernel without udp_diag */
-		memset(ret->bits[1], 0, sizeof(ret->bits[1]));
-	remove_clients(ret->bits[1]);
-	return 0;
-}
-
-void listeners_keep(struct listeners *l, const struct listeners *others)
-{
-	for (unsigned at = 0; at < 4; at++)
-		for (unsigned i = 0; i < 65536 / 64; i++)
-			l->bits[at / 2][at % 2][i] &= others->bits[at / 2][at % 2][i];
-}
-
-void listeners_difference(const struct listeners *now, const struct listeners *before,
-			  void (*fn)(const struct listener *l, void *arg), void *arg)
-{
-	for (unsigned at = 0; at < 4; at++) {
-		const uint64_t *is = now->bits[at / 2][at % 2], *was = before->bits[at / 2][at % 2];
-
-		for (unsigned i = 0; i < 65536 / 64; i++) {
-			for (uint64_t fresh = is[i] & ~was[i]; fresh; fresh &= fresh - 1) {
-				struct listener l = listener_loopback(
-					at % 2 ? 6 : 4, at / 2 ? IPPROTO_UDP : IPPROTO_TCP,
-					i * 64 + (unsigned)__builtin_ctzll(fresh));
-
-				fn(&l, arg);
-			}
-		}
-	}
+	read_client_ports(&r);
+	e = read_protocol(fd, &r, IPPROTO_TCP);
+	if (e == 0)
+		read_protocol(fd, &r, IPPROTO_UDP); /* a kernel without udp_diag has none */
+	return e;
 }

@@ -143,7 +143,8 @@ static const struct field msg_net_config_fields[] = {
 	STR(msg_net_config, gateway6),	  U32(msg_net_config, mtu),
 	STR(msg_net_config, dns_address),
 	STRV(msg_net_config, nameservers), STRV(msg_net_config, search),
-	U32(msg_net_config, localhost_forwarding), U32(msg_net_config, host_loopback),
+	U32(msg_net_config, localhost_forwarding), U32(msg_net_config, inbound),
+	U32(msg_net_config, host_loopback),
 };
 static const struct field msg_port_fields[] = {
 	STR(msg_port, address),

@@ -223,6 +223,7 @@ struct msg_net_config {
 	const char *dns_address; /* of the tunnel, put on lo; "": no tunnel */
 	struct strv nameservers, search; /* of resolv.conf */
 	uint32_t localhost_forwarding; /* report listening ports */
+	uint32_t inbound; /* report them at the addresses they have, not as loopback's */
 	uint32_t host_loopback; /* enum host_loopback: what of the host's loopback the guest shares */
 };
 enum host_loopback { HOST_LOOPBACK_NONE, HOST_LOOPBACK_SHARED, HOST_LOOPBACK_ADDRESSES };

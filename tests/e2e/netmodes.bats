@@ -218,7 +218,7 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 	[ -z "$stderr" ]
 }
 
-@test "firewall=false exposes nothing either" {
+@test "nat: firewall=false exposes nothing either" {
 	local port=$((31000 + RANDOM % 1000)) address
 	restart_with '[wsl2]' firewall=false
 	"$WSL" -e netprobe serve 0.0.0.0 $port >"$SANDBOX/serve" 3>&- &

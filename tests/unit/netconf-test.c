@@ -105,24 +105,105 @@ static void differences_are_exact(void **state)
 	free(now);
 }
 
+static void another_address_is_a_difference(void **state)
+{
+	struct listeners *before = calloc(1, sizeof(*before)), *now = calloc(1, sizeof(*now));
+	struct listener other = { 4, IPPROTO_UDP, 90, { 192, 0, 2, 1 } };
+	struct seen came = { 0 }, went = { 0 };
+
+	set(before, 4, 80);
+	set(now, 4, 80);
+	now->any[0][0][80 / 64] |= 1ull << (80 % 64);
+	now->others[now->n_others++] = other;
+	listeners_difference(now, before, see, &came);
+	listeners_difference(before, now, see, &went);
+	assert_int_equal(came.n, 2);
+	assert_true(listener_is_any(&came.at[0]));
+	assert_true(listener_same(&came.at[1], &other));
+	assert_int_equal(went.n, 1);
+	assert_true(listener_is_loopback(&went.at[0]));
+	listeners_clear(before, &other); /* is not there */
+	assert_true(listeners_has(now, &other));
+	listeners_clear(now, &other);
+	assert_false(listeners_has(now, &other));
+	now->others[now->n_others++] = other;
+	listeners_fold(now);
+	came.n = 0;
+	listeners_difference(now, before, see, &came);
+	assert_int_equal(came.n, 0);
+	free(before);
+	free(now);
+}
+
+static bool is_told(const struct listeners *l, const struct listener *at)
+{
+	struct listeners *none = calloc(1, sizeof(*none)), *one = calloc(1, sizeof(*one));
+	struct seen seen = { 0 };
+
+	*one = *l; /* the port alone */
+	for (unsigned i = 0; i < 4 * 1024; i++) {
+		uint64_t bit = i % 1024 == at->port / 64 ? 1ull << (at->port % 64) : 0;
+
+		one->bits[i / 2048][i / 1024 % 2][i % 1024] &= bit;
+	}
+	one->n_others = 0;
+	listeners_difference(one, none, see, &seen);
+	free(none);
+	free(one);
+	for (unsigned i = 0; i < seen.n; i++)
+		if (listener_same(&seen.at[i], at))
+			return true;
+	return false;
+}
+
+/* A server on any port of the address; @dual: of both families */
+static int serve(struct listener *at, bool dual)
+{
+	struct sockaddr_in6 sa = { .sin6_family = AF_INET6 };
+	socklen_t len = sizeof(sa);
+	int fd = dual ? socket(AF_INET6, SOCK_STREAM, 0) : listener_open(at);
+
+	if (dual && (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 1) < 0))
+		return -1;
+	if (fd >= 0)
+		getsockname(fd, (struct sockaddr *)&sa, &len);
+	at->port = ntohs(sa.sin6_port); /* at the same place in both */
+	return fd;
+}
+
 static void reads_what_listens_here(void **state)
 {
 	struct listeners *l = calloc(1, sizeof(*l));
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sa);
-	int diag = listeners_open(), fd = socket(AF_INET, SOCK_STREAM, 0);
-	struct listener at = listener_loopback(4, IPPROTO_TCP, 0);
+	struct listener at[] = {
+		listener_any(4, IPPROTO_TCP, 0),         listener_loopback(4, IPPROTO_TCP, 0),
+		listener_any(6, IPPROTO_TCP, 0),         listener_loopback(6, IPPROTO_TCP, 0),
+		{ 4, IPPROTO_TCP, 0, { 127, 0, 0, 2 } }, /* nobody's */
+		listener_any(6, IPPROTO_TCP, 0),         /* the dual one */
+	};
+	int diag = listeners_open(), fds[ARRAY_SIZE(at)];
 
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	getsockname(fd, (struct sockaddr *)&sa, &len);
-	at.port = ntohs(sa.sin_port);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		fds[i] = serve(&at[i], i == 5);
 	if (diag < 0 || listeners_read(diag, l) < 0)
 		skip();
-	assert_true(listeners_has(l, &at));
-	close(fd);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		if (fds[i] >= 0)
+			assert_int_equal(is_told(l, &at[i]), i != 4);
+	if (fds[5] >= 0) {
+		at[5].family = 4;
+		assert_true(is_told(l, &at[5]));
+		at[2].family = 4;
+		assert_false(is_told(l, &at[2]));
+	}
+	assert_int_equal(is_told(l, &at[0]), true);
+	listeners_fold(l);
+	assert_false(is_told(l, &at[0]));
+	assert_true(listeners_has(l, &at[0]));
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	assert_int_equal(listeners_read(diag, l), 0);
-	assert_false(listeners_has(l, &at));
+	assert_false(listeners_has(l, &at[0]));
 	close(diag);
 	free(l);
 }
@@ -146,6 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listeners_of_a_peer_are_checked),
 		cmocka_unit_test(differences_are_exact),
+		cmocka_unit_test(another_address_is_a_difference),
 		cmocka_unit_test(reads_what_listens_here),
 		cmocka_unit_test(reads_words_of_the_command_line),
 	};

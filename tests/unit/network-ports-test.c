@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -244,6 +245,34 @@ static void nonsense_of_the_guest_opens_nothing(void **state)
 	assert_int_equal(n + c + n_forwarded, 0);
 }
 
+static void an_open_firewall_opens_what_the_guest_has(void **state)
+{
+	static const char *const addresses[] = { "0.0.0.0", "127.0.0.5", "127.0.0.6", "192.0.2.1" };
+	struct fixture *f = *state;
+	char first[128], expected[64];
+	unsigned n, c;
+
+	net.inbound = true;
+	inet_pton(AF_INET, "127.0.0.5", &net.host.four[net.host.n4++]);
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		unsigned port = free_port(NULL);
+
+		n_forwarded = n_stopped = 0;
+		say(f, MSG_PORT_OPENED, addresses[i], IPPROTO_TCP, port);
+		count(f, &n, &c, first);
+		assert_int_equal(n_forwarded, i < 2); /* the others are not the host's */
+		assert_int_equal(n, i < 2);
+		assert_int_equal(c, 0);
+		snprintf(expected, sizeof(expected), "%s:%u", addresses[i], port);
+		if (i < 2)
+			assert_string_equal(first, expected);
+		net.host.n4 = 0; /* it may go meanwhile */
+		say(f, MSG_PORT_CLOSED, addresses[i], IPPROTO_TCP, port);
+		assert_int_equal(n_stopped, i < 2);
+		net.host.n4 = 1;
+	}
+}
+
 static void ignored_ports_are_left_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -339,6 +368,7 @@ int main(void)
 		TEST(a_taken_port_is_a_conflict_with_its_owner),
 		TEST(a_port_that_becomes_free_is_forwarded),
 		TEST(nonsense_of_the_guest_opens_nothing),
+		TEST(an_open_firewall_opens_what_the_guest_has),
 		TEST(ignored_ports_are_left_alone),
 		TEST(a_relay_that_refuses_is_shown),
 		TEST(everything_ends_with_the_guests_process),

@@ -394,6 +394,28 @@ static void the_name_server_follows_from_the_keys(void **state)
 	settings_done(&st);
 }
 
+static void only_mirrored_without_firewall_lets_others_in(void **state)
+{
+	static const enum networking_mode modes[] = { NETWORKING_NAT, NETWORKING_MIRRORED,
+						      NETWORKING_CONSOMME };
+	char warning[256] = "";
+	struct settings st;
+
+	settings_parse(&st, &(struct settings_host) { .memory_bytes = 4 * GIB, .processors = 2 },
+		       "/home/x", "/home/x/.wslconfig", "", 0, note, warning);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		for (unsigned firewall = 0; firewall < 2; firewall++) {
+			struct machine_net net;
+
+			st.networking_mode = modes[i];
+			st.firewall = firewall;
+			machine_net_choose(&net, &st, note, warning);
+			assert_int_equal(net.inbound, modes[i] == NETWORKING_MIRRORED && !firewall);
+		}
+	}
+	settings_done(&st);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +435,7 @@ int main(void)
 		cmocka_unit_test(proxies_on_loopback_are_named_as_the_guest_reaches_them),
 		cmocka_unit_test(a_loopback_tunnel_address_turns_the_tunnel_off),
 		cmocka_unit_test(the_name_server_follows_from_the_keys),
+		cmocka_unit_test(only_mirrored_without_firewall_lets_others_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
