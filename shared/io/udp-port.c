@@ -1,7 +1,7 @@
 /* shared/io/udp-port.c - a UDP socket each of whose peers has a stream of its own
  *
- * LIMITS  MAX_FLOWS peers of a port; beyond them datagrams of new ones are dropped. A flow without
- *         traffic ends after IDLE_MS.
+ * LIMITS  MAX_FLOWS peers of a port; a new one takes the place of that which has been quiet longest, as
+ *         most are clients that had one question. A flow without traffic ends after IDLE_MS.
  */
 #include "io/udp-port.h"
 
@@ -36,7 +36,7 @@ struct udp_port {
 	udp_port_fn fn;
 	void *arg;
 	struct watch *watch;
-	struct flow *flows;
+	struct flow *flows; /* the last that said or heard something first */
 	unsigned n_flows;
 	int fd;
 	uint8_t buf[DATAGRAM_MAX_BYTES];
@@ -46,6 +46,34 @@ union control { /* of one message, and for its alignment */
 	struct cmsghdr head;
 	char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
+
+/* --- the list of flows --- */
+
+static void enter(struct flow *f)
+{
+	struct udp_port *u = f->port;
+
+	f->next = u->flows;
+	f->link = &u->flows;
+	if (f->next)
+		f->next->link = &f->next;
+	u->flows = f;
+	u->n_flows++;
+}
+
+static void leave(struct flow *f)
+{
+	*f->link = f->next;
+	if (f->next)
+		f->next->link = f->link;
+	f->port->n_flows--;
+}
+
+static void to_front(struct flow *f)
+{
+	leave(f);
+	enter(f);
+}
 
 /* --- datagrams --- */
 
@@ -119,6 +147,7 @@ static void from_stream(struct datagrams *d, const uint8_t *data, size_t len, vo
 	};
 
 	(void)d;
+	to_front(f);
 	if (!IN6_IS_ADDR_UNSPECIFIED(&f->ends.own))
 		put_own_address(&m, &control, &f->ends);
 	sendmsg(f->port->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -128,10 +157,7 @@ static void from_stream(struct datagrams *d, const uint8_t *data, size_t len, vo
 
 static void flow_free(struct flow *f)
 {
-	*f->link = f->next;
-	if (f->next)
-		f->next->link = f->link;
-	f->port->n_flows--;
+	leave(f);
 	datagrams_free(f->stream);
 	free(f);
 }
@@ -144,9 +170,19 @@ static void flow_ended(struct datagrams *d, void *arg)
 
 static const struct datagrams_ops flow_ops = { from_stream, flow_ended };
 
+static void drop_quietest(struct udp_port *u)
+{
+	struct flow *last = NULL;
+
+	for (struct flow *f = u->flows; f; f = f->next)
+		last = f;
+	if (last)
+		flow_free(last);
+}
+
 static struct flow *flow_new(struct udp_port *u, const struct ends *ends)
 {
-	struct flow *f = u->n_flows < MAX_FLOWS ? calloc(1, sizeof(*f)) : NULL;
+	struct flow *f = calloc(1, sizeof(*f));
 	int pair[2];
 
 	if (!f || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
@@ -159,14 +195,11 @@ static struct flow *flow_new(struct udp_port *u, const struct ends *ends)
 		free(f);
 		return NULL;
 	}
+	if (u->n_flows == MAX_FLOWS)
+		drop_quietest(u);
 	f->port = u;
 	f->ends = *ends;
-	f->next = u->flows;
-	f->link = &u->flows;
-	if (f->next)
-		f->next->link = &f->next;
-	u->flows = f;
-	u->n_flows++;
+	enter(f);
 	u->fn(u->arg, pair[1]); /* a refusal shows in the flow as the end of its stream */
 	return f;
 }
@@ -174,8 +207,10 @@ static struct flow *flow_new(struct udp_port *u, const struct ends *ends)
 static struct flow *flow_of(struct udp_port *u, const struct ends *ends)
 {
 	for (struct flow *f = u->flows; f; f = f->next)
-		if (memcmp(&f->ends, ends, sizeof(*ends)) == 0)
+		if (memcmp(&f->ends, ends, sizeof(*ends)) == 0) {
+			to_front(f);
 			return f;
+		}
 	return flow_new(u, ends);
 }
 

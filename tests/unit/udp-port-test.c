@@ -25,7 +25,7 @@ struct fixture {
 	struct loop *loop;
 	struct udp_port *port;
 	struct sockaddr_in at;
-	unsigned n;
+	unsigned n, ends;
 	bool refuse;
 	struct datagrams *streams[MAX_FLOWS + 1];
 };
@@ -46,6 +46,13 @@ static void echo(struct datagrams *d, const uint8_t *data, size_t len, void *arg
 
 static void ended(struct datagrams *d, void *arg)
 {
+	struct fixture *f = arg;
+
+	f->ends++;
+	for (unsigned i = 0; i < f->n; i++)
+		if (f->streams[i] == d)
+			f->streams[i] = NULL;
+	datagrams_free(d);
 }
 
 static const struct datagrams_ops ops = { echo, ended };
@@ -152,7 +159,7 @@ static void a_refused_peer_may_come_again(void **state)
 	close(fd);
 }
 
-static void peers_are_bounded(void **state)
+static void the_quietest_peer_makes_room(void **state)
 {
 	struct fixture *f = *state;
 	int fds[MAX_FLOWS + 1];
@@ -161,11 +168,14 @@ static void peers_are_bounded(void **state)
 		fds[i] = peer(f, "127.0.0.1");
 		assert_int_equal(ask(f, fds[i], "x"), i % 256);
 	}
+	assert_int_equal(ask(f, fds[0], "still here"), 0);
 	fds[MAX_FLOWS] = peer(f, "127.0.0.1");
-	send(fds[MAX_FLOWS], "x", 1, 0);
+	assert_int_equal(ask(f, fds[MAX_FLOWS], "new"), MAX_FLOWS % 256);
 	for (unsigned i = 0; i < 5; i++)
 		loop_step(f->loop, 10);
-	assert_int_equal(f->n, MAX_FLOWS);
+	assert_int_equal(f->ends, 1);
+	assert_non_null(f->streams[0]);
+	assert_null(f->streams[1]);
 	for (unsigned i = 0; i <= MAX_FLOWS; i++)
 		close(fds[i]);
 }
@@ -178,7 +188,7 @@ int main(void)
 		TEST(each_peer_has_its_stream),
 		TEST(the_address_that_was_asked_answers),
 		TEST(a_refused_peer_may_come_again),
-		TEST(peers_are_bounded),
+		TEST(the_quietest_peer_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
