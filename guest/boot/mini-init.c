@@ -23,6 +23,7 @@
 #include <sys/reboot.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -48,6 +49,7 @@
 #define POWER_OFF_LIMIT_MS   4000
 #define FREEZE_LIMIT_MS      600000
 #define MAX_GNS_STARTS       5
+#define NS                   1000000000u
 
 struct vm;
 
@@ -381,6 +383,21 @@ static void apply_config(struct vm *vm, const struct msg_vm_config *m)
 		vm_setup_swap(m->swap_device);
 }
 
+/* The kernel's CLOCK_REALTIME starts as the host's and knows nothing of later jumps. */
+static int step_clock(struct vm *vm, uint32_t seq, uint64_t step_ns, struct err *err)
+{
+	struct timespec t;
+	uint64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	ns = (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec + step_ns;
+	t = (struct timespec) { .tv_sec = (time_t)(ns / NS), .tv_nsec = (long)(ns % NS) };
+	if (step_ns && clock_settime(CLOCK_REALTIME, &t) < 0)
+		return err_errno(err, "cannot set the clock");
+	channel_send(vm->service, MSG_CLOCK, seq, &(struct msg_number) { ns });
+	return 1;
+}
+
 /* Requests about one instance; 1: the reply comes later. */
 static int distro_request(struct vm *vm, uint16_t type, uint64_t instance, uint32_t seq,
 			  struct err *err)
@@ -428,6 +445,8 @@ static int serve(struct vm *vm, struct channel_message *m, struct err *err)
 	case MSG_FREEZE_DISTRO:
 	case MSG_THAW_DISTRO:
 		return distro_request(vm, m->header.type, number->number, m->header.seq, err);
+	case MSG_STEP_CLOCK:
+		return step_clock(vm, m->header.seq, number->number, err);
 	case MSG_POWER_OFF:
 		begin_power_off(vm, m->header.seq);
 		return 1;

@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "config/paths.h"
 #include "io/loop.h"
+#include "service/guest-clock.h"
 #include "service/machine-config.h"
 #include "service/machine-net.h"
 #include "service/network.h"
@@ -41,6 +42,7 @@ struct machine {
 	struct waiter *waiters, *stop_waiters;
 	struct timer *boot, *idle, *stop, *names;
 	struct host_watch *host_watch;
+	struct guest_clock *clock;
 	char *swap_path, *console_log;
 	char id[40]; /* of the VM, new with every start */
 	int lock_fd;
@@ -130,6 +132,7 @@ static void machine_off(struct machine *m, const char *why)
 	timer_cancel(m->boot);
 	timer_cancel(m->stop);
 	timer_cancel(m->idle);
+	guest_clock_stop(m->clock);
 	m->state = MACHINE_OFF;
 	m->control = channel_free(m->control);
 	m->gns = channel_free(m->gns);
@@ -209,6 +212,7 @@ static void control_hello(struct machine *m, struct link *link, const struct msg
 	free(m->service->kernel_release);
 	m->service->kernel_release = str_dup(release ? release + 1 : hello->release);
 	channel_send(m->control, MSG_VM_CONFIG, 0, &config);
+	guest_clock_start(m->clock);
 	log_info("VM runs: %s, %llu ms after its start", hello->release,
 		 (unsigned long long)((m->running_us - m->start_us) / 1000));
 	waiters_wake(&m->waiters, NULL);
@@ -581,13 +585,15 @@ struct machine *machine_new(struct service *s, int lock_fd)
 	m->idle = loop_timer(s->loop, idle_expired, m);
 	m->stop = loop_timer(s->loop, stop_timed_out, m);
 	m->names = loop_timer(s->loop, look_at_names, m);
-	return m->boot && m->idle && m->stop && m->names ? m : machine_free(m);
+	m->clock = guest_clock_new(s->loop, m);
+	return m->boot && m->idle && m->stop && m->names && m->clock ? m : machine_free(m);
 }
 
 struct machine *machine_free(struct machine *m)
 {
 	if (!m)
 		return NULL;
+	guest_clock_free(m->clock);
 	channel_free(m->control);
 	channel_free(m->gns);
 	vm_free(m->vm);

@@ -59,6 +59,8 @@
 	X(NET_CONFIG, 0x207, msg_net_config)                                                       \
 	X(PORT_OPENED, 0x208, msg_port)                                                            \
 	X(PORT_CLOSED, 0x209, msg_port)                                                            \
+	X(STEP_CLOCK, 0x20a, msg_number)                                                           \
+	X(CLOCK, 0x20b, msg_number)                                                                \
 	/* wslservice and a distribution's init */                                                 \
 	X(DISTRO_CONFIG, 0x300, msg_distro_config)                                                 \
 	X(DISTRO_READY, 0x301, msg_distro_ready)                                                   \
@@ -102,7 +104,7 @@ struct msg_text {
 	const char *text;
 };
 struct msg_number {
-	uint64_t number;
+	uint64_t number; /* STEP_CLOCK: nanoseconds to add, modulo 2^64; CLOCK: since 1970 */
 };
 struct msg_hello {
 	uint32_t version; /* PROTOCOL_VERSION */

@@ -9,6 +9,7 @@
  *   cycle ADDR PORT N            listens and closes N times
  *   udp-serve ADDR PORT          sends every datagram back
  *   udp ADDR PORT TEXT           sends one and prints the answer
+ *   clock                        CLOCK_REALTIME and CLOCK_MONOTONIC in milliseconds
  *   dns SERVER NAME TYPE [udp|tcp [SIZE]]   asks; SIZE: with EDNS. Prints rcode, flags and answers
  */
 #include <arpa/inet.h>
@@ -442,6 +443,15 @@ static int cmd_udp(int argc, char **argv)
 	return 0;
 }
 
+static int cmd_clock(int argc, char **argv)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	printf("%lld %.0f\n", (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, now_ms());
+	return 0;
+}
+
 /* --- DNS --- */
 
 static size_t make_query(uint8_t *q, const char *name, unsigned type, unsigned edns)
@@ -572,6 +582,7 @@ int main(int argc, char **argv)
 		{ "udp-serve", 2, cmd_udp_serve },
 		{ "udp", 3, cmd_udp },
 		{ "dns", 3, cmd_dns },
+		{ "clock", 0, cmd_clock },
 	};
 	struct rlimit files;
 

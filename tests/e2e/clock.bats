@@ -1,0 +1,74 @@
+# The guest's clock is the host's: after a change on either side, and after a stop of the VM
+load ../lib/wsl
+
+setup_file() {
+	wsl_sandbox
+	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	wsl_box
+	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+}
+teardown_file() { wsl_sandbox_end; }
+teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
+
+guest_clock() { wsl -e netprobe clock; }
+# The guest's time lies between two looks at the host's, give or take 100 ms
+clock_is_right() {
+	local before guest after
+	before=$("$SANDBOX/netprobe" clock)
+	guest=$(guest_clock)
+	after=$("$SANDBOX/netprobe" clock)
+	CLOCKS="host $before, guest $guest, host $after"
+	((${guest% *} >= ${before% *} - 100 && ${guest% *} <= ${after% *} + 100)) || { echo "$CLOCKS"; return 1; }
+}
+clock_is_wrong() { ! clock_is_right >/dev/null; }
+guest_clock_off() { # SECONDS
+	guest "date -s @\$((\$(date +%s) + $1)) >/dev/null"
+}
+
+vm_signal() { kill -"$1" -- "-$(kernel_pid)" "$(relay_pid)"; }
+
+@test "the guest's clock is the host's" {
+	clock_is_right
+}
+
+@test "a clock that is off is the host's again: at once when that is set, else within 30 seconds" {
+	local shift before after patience=40
+	before=$(guest_clock)
+	for shift in -3600 86400; do
+		guest_clock_off $shift
+		clock_is_wrong
+		if [ "$(id -u)" = 0 ]; then # to what it is: the kernel tells all the same
+			python3 -c 'import time; time.clock_settime(time.CLOCK_REALTIME, time.time())'
+			patience=5
+		fi
+		eventually $patience clock_is_right
+		[ $patience = 5 ] || break
+	done
+	after=$(guest_clock)
+	((${after#* } >= ${before#* }))
+}
+
+@test "the VM stopped and continued: clocks, sessions and forwarded ports" {
+	local before after shell port=$((33000 + RANDOM % 1000))
+	coproc SHELL_IN_GUEST { "$WSL" -e sh 2>&1 3>&-; }
+	shell=$!
+	"$WSL" -e netprobe serve 127.0.0.1 $port >"$SANDBOX/serve" 2>&1 3>&- &
+	local server=$!
+	eventually 10 grep -q ready "$SANDBOX/serve"
+	run -0 "$SANDBOX/netprobe" wait 127.0.0.1 $port open 5000
+	before=$(guest_clock)
+	vm_signal STOP
+	sleep 5
+	vm_signal CONT
+	eventually 5 clock_is_right
+	after=$(guest_clock)
+	((${after#* } >= ${before#* } + 4000))
+	echo 'echo still here; exit 3' >&"${SHELL_IN_GUEST[1]}"
+	run -0 timeout 10 head -n 1 <&"${SHELL_IN_GUEST[0]}"
+	[ "$output" = "still here" ]
+	wait $shell || [ $? = 3 ]
+	run -0 "$SANDBOX/netprobe" echo 127.0.0.1 $port hello
+	[ "$output" = hello ]
+	kill $server
+	wait $server || true
+}
