@@ -9,11 +9,15 @@
  *   cycle ADDR PORT N            listens and closes N times
  *   udp-serve ADDR PORT          sends every datagram back
  *   udp ADDR PORT TEXT           sends one and prints the answer
+ *   garbage IFACE ADDR4 ADDR6 N   N frames, near to what is right and far from it (root)
  *   clock                        CLOCK_REALTIME and CLOCK_MONOTONIC in milliseconds
  *   dns SERVER NAME TYPE [udp|tcp [SIZE]]   asks; SIZE: with EDNS. Prints rcode, flags and answers
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -443,6 +447,159 @@ static int cmd_udp(int argc, char **argv)
 	return 0;
 }
 
+/* --- frames that a network should not see --- */
+
+#define PICK(...) ((const uint8_t[]) { __VA_ARGS__ })[any(sizeof((uint8_t[]) { __VA_ARGS__ }))]
+
+static uint32_t any(uint32_t below)
+{
+	static uint64_t state = 0x9e3779b97f4a7c15u; /* the same frames each time */
+
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(state >> 33) % below;
+}
+
+static void put16(uint8_t *at, uint32_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static uint32_t sum(uint32_t from, const uint8_t *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		from += i % 2 ? at[i] : (uint32_t)at[i] << 8;
+	return from;
+}
+
+static uint32_t fold(uint32_t total)
+{
+	while (total >> 16)
+		total = (total & 0xffff) + (total >> 16);
+	return ~total & 0xffff;
+}
+
+/* What follows the IP header; addresses are summed already. */
+static void make_payload(uint8_t *p, size_t len, uint8_t protocol, uint32_t addresses)
+{
+	static const uint8_t sum_at[] = {
+		[IPPROTO_ICMP] = 2, [IPPROTO_TCP] = 16, [IPPROTO_UDP] = 6, [IPPROTO_ICMPV6] = 2
+	};
+	size_t at = protocol < sizeof(sum_at) ? sum_at[protocol] : 0;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)any(256);
+	if (len < 20)
+		return;
+	if (protocol == IPPROTO_TCP) {
+		put16(p, 40000 + any(4));
+		put16(p + 2, 7000 + any(4));
+		p[12] = PICK(0x50, 0x50, 0x60, 0xf0, 0x40);
+		p[13] = PICK(2, 2, 0x10, 0x18, 0x11, 4, 0xff, 0, 0x12);
+	} else if (protocol == IPPROTO_UDP) {
+		put16(p + 2, PICK(0, 53, 67, 69, 123));
+		put16(p + 4, any(4) ? (uint32_t)len : any(65536));
+	} else {
+		p[0] = PICK(0, 3, 8, 11, 128, 129, 133, 134, 135, 136);
+		p[1] = 0;
+	}
+	if (at) {
+		put16(p + at, 0);
+		put16(p + at,
+		      fold(sum(protocol == IPPROTO_ICMP ? 0 : addresses + protocol + (uint32_t)len,
+			       p, len)));
+	}
+}
+
+static size_t make_ip4(uint8_t *p, size_t len, const uint8_t *from, const uint8_t *to)
+{
+	uint8_t protocol = PICK(1, 2, 6, 6, 6, 17, 17, 47, 255);
+
+	memset(p, 0, 20);
+	p[0] = 0x45;
+	put16(p + 2, 20 + (uint32_t)len);
+	p[5] = (uint8_t)any(4);
+	if (!any(4))
+		put16(p + 6, any(2) << 13 | any(200));
+	p[8] = 64;
+	p[9] = protocol;
+	memcpy(p + 12, from, 4);
+	memcpy(p + 16, to, 4);
+	put16(p + 10, fold(sum(0, p, 20)));
+	make_payload(p + 20, len, protocol, sum(0, p + 12, 8));
+	return 20 + len;
+}
+
+static size_t make_ip6(uint8_t *p, size_t len, const uint8_t *from, const uint8_t *to)
+{
+	uint8_t protocol = PICK(0, 6, 6, 17, 43, 44, 58, 58, 59, 60);
+
+	memset(p, 0, 8);
+	p[0] = 0x60;
+	put16(p + 4, (uint32_t)len);
+	p[6] = protocol;
+	p[7] = 255;
+	memcpy(p + 8, from, 16);
+	memcpy(p + 24, to, 16);
+	make_payload(p + 40, len, protocol, sum(0, p + 8, 32));
+	return 40 + len;
+}
+
+static size_t make_frame(uint8_t *f, const uint8_t *four, const uint8_t *six)
+{
+	uint8_t kind = PICK(0, 0, 0, 0, 6, 6, 1, 2);
+	uint8_t me[16];
+	size_t len = any(8) ? any(200) : any(1400);
+
+	memset(f, 0xff, 12);
+	if (any(8))
+		f[6] = 0x02;
+	if (kind == 6) {
+		memcpy(me, six, 16);
+		me[15] = 15;
+		put16(f + 12, ETH_P_IPV6);
+		return 14 + make_ip6(f + 14, len, me, six);
+	}
+	memcpy(me, four, 4);
+	me[3] = 15;
+	put16(f + 12, ETH_P_IP);
+	if (kind == 0)
+		return 14 + make_ip4(f + 14, len, me, four);
+	put16(f + 12, kind == 1 ? ETH_P_ARP : any(65536));
+	for (size_t i = 0; i < len; i++)
+		f[14 + i] = (uint8_t)any(i < 8 ? 9 : 256);
+	memcpy(f + 14, "\0\1\10\0\6\4\0", 7);
+	return 14 + len;
+}
+
+static size_t spoil(uint8_t *f, size_t len)
+{
+	for (uint32_t n = any(2) ? 0 : 1 + any(4); n; n--)
+		f[12 + any(any(2) ? 48 : (uint32_t)len)] ^= (uint8_t)(1u << any(8));
+	return any(8) ? len : 14 + any((uint32_t)len);
+}
+
+static int cmd_garbage(int argc, char **argv)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = (int)if_nametoindex(argv[0]),
+				  .sll_halen = 6 };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	uint8_t four[4], six[16], frame[2048];
+	unsigned sent = 0;
+
+	if (fd < 0 || inet_pton(AF_INET, argv[1], four) != 1 ||
+	    inet_pton(AF_INET6, argv[2], six) != 1)
+		die("garbage");
+	for (unsigned n = (unsigned)atoi(argv[3]); n; n--) {
+		size_t len = spoil(frame, make_frame(frame, four, six));
+
+		sent += sendto(fd, frame, len, 0, (struct sockaddr *)&to, sizeof(to)) > 0;
+	}
+	printf("%u\n", sent);
+	return 0;
+}
+
 static int cmd_clock(int argc, char **argv)
 {
 	struct timespec t;
@@ -583,6 +740,7 @@ int main(int argc, char **argv)
 		{ "udp", 3, cmd_udp },
 		{ "dns", 3, cmd_dns },
 		{ "clock", 0, cmd_clock },
+		{ "garbage", 4, cmd_garbage },
 	};
 	struct rlimit files;
 

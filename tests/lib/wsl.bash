@@ -58,6 +58,17 @@ eventually() { # SECONDS COMMAND...
 	done
 }
 
+# A program to talk to: `talk COMMAND...` starts it as $TALKER, `echo words >&7` tells it something,
+# `eventually 10 heard words` waits for a line of its output
+talk() {
+	rm -f "$SANDBOX/talk"
+	mkfifo "$SANDBOX/talk"
+	"$@" <"$SANDBOX/talk" >"$SANDBOX/heard" 2>&1 3>&- &
+	TALKER=$!
+	exec 7>"$SANDBOX/talk"
+}
+heard() { grep -qxF "$*" "$SANDBOX/heard"; }
+
 is_stopped() { wsl --list --verbose | grep -qE "^[* ] $1 +Stopped"; }
 is_running() { wsl --list --verbose | grep -qE "^[* ] $1 +Running"; }
 
