@@ -369,6 +369,8 @@ static int apply_interface(struct nl *nl, const struct msg_net_config *m, struct
 	if (!index)
 		return err_errno(err, "there is no interface '%s'", m->interface);
 	quiet_autoconfiguration(m->interface);
+	/* an address that is not ours may go before one of ours in the same network */
+	set_sysctl("ipv4", m->interface, "promote_secondaries", "1");
 	r = set_link(nl, index, m->mtu);
 	if (r < 0)
 		return err_code(err, r, "cannot bring up '%s' with an MTU of %u", m->interface,

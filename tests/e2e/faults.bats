@@ -171,6 +171,11 @@ serves_a_port() { # PORT
 		chmod 755 /tmp/lease; udhcpc -i eth0 -n -q -f -t 3 -s /tmp/lease'
 	run -0 probe echo $WORLD 7000 dhcp
 	[ "$output" = dhcp ]
+	# What the host says takes the place of the lease, which is in the same network
+	resolv_conf 'nameserver 10.1.0.1' 'search after.lease.test'
+	eventually 5 eval 'guest "ip -4 addr show eth0" | grep -q "inet '$net'.15/24"'
+	run -0 probe echo $WORLD 7000 again
+	[ "$output" = again ]
 	guest 'ip link set eth0 mtu 1280'
 	probe both $WORLD 7000 5000000
 }
