@@ -222,6 +222,21 @@ vm_is_off() { [ "$(kernel_pid)" = "" ]; }
 	! wait $two
 }
 
+@test "ended and started again, many times" {
+	local n
+	wsl_box
+	for ((n = 1; n <= 40; n++)); do
+		run -0 wsl -d box echo $n
+		[ "$output" = $n ]
+		run -0 wsl --terminate box
+	done
+	for ((n = 1; n <= 10; n++)); do
+		run -0 wsl -d box echo $n
+		[ "$output" = $n ]
+		run -0 wsl --shutdown
+	done
+}
+
 @test "100 commands at the same time all succeed" {
 	wsl_box
 	wsl true
