@@ -224,11 +224,10 @@ static bool deliver_summed(struct net *n, const struct virtio_net_hdr_mrg_rxbuf 
 	return deliver_frame(n, n->frame, len);
 }
 
-static bool tcp_output(void *arg, const struct segment *s, const uint8_t *headers,
-		       size_t header_bytes, const struct iovec *payload, unsigned pieces,
-		       uint16_t mss)
+static bool send_segment(struct net *n, const struct segment *s, const uint8_t *headers,
+			 size_t header_bytes, const struct iovec *payload, unsigned pieces,
+			 uint16_t mss)
 {
-	struct net *n = arg;
 	struct virtio_net_hdr_mrg_rxbuf h = {
 		.hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 			 .csum_start = s->ipv6 ? 54 : 34,
@@ -253,6 +252,16 @@ static bool tcp_output(void *arg, const struct segment *s, const uint8_t *header
 	h.hdr.csum_start = htole16(h.hdr.csum_start);
 	h.hdr.csum_offset = htole16(h.hdr.csum_offset);
 	return deliver(n, &h, from, 1 + pieces, len);
+}
+
+static bool tcp_output(void *arg, const struct segment *s, const uint8_t *headers,
+		       size_t header_bytes, const struct iovec *payload, unsigned pieces,
+		       uint16_t mss)
+{
+	if (s)
+		return send_segment(arg, s, headers, header_bytes, payload, pieces, mss);
+	output(arg, headers, header_bytes);
+	return true;
 }
 
 /* --- from the guest --- */

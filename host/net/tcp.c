@@ -34,6 +34,7 @@
 #include "common/util.h"
 #include "net/names.h"
 #include "net/tcp-internal.h"
+#include "net/unreachable.h"
 
 /* --- table --- */
 
@@ -194,6 +195,23 @@ static void connected(struct tcp_conn *c)
 	tcp_wake(c);
 }
 
+/* What the host learned, but for the sender: that is the gateway. */
+static void tell_unreachable(struct tcp_conn *c, int error)
+{
+	const struct net_plan *plan = c->tcp->plan;
+	struct in6_addr router = plan->gateway6;
+	uint8_t frame[UNREACHABLE_MAX];
+	size_t len;
+
+	if (!c->shape.ipv6) {
+		router = (struct in6_addr) { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+		memcpy(router.s6_addr + 12, &plan->gateway, 4);
+	}
+	len = unreachable_build(&c->shape, &router, error, frame);
+	c->tcp->output(c->tcp->arg, NULL, frame, len, NULL, 0, 0);
+	tcp_close(c, false);
+}
+
 static void connect_result(struct tcp_conn *c)
 {
 	int error = 0;
@@ -205,6 +223,8 @@ static void connect_result(struct tcp_conn *c)
 		connected(c);
 	else if (error == ETIMEDOUT) /* the guest has its own patience */
 		tcp_close(c, false);
+	else if (error == EHOSTUNREACH || error == ENETUNREACH)
+		tell_unreachable(c, error);
 	else
 		tcp_abort(c);
 }

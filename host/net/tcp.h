@@ -19,7 +19,8 @@ struct net_plan;
 struct tcp;
 
 /* Sends a segment to the guest: @headers as segment_build() made them, their checksum still open,
- * then @payload. @mss not 0: to be cut into segments of that size. False: no room, nothing sent. */
+ * then @payload. @mss not 0: to be cut into segments of that size. @s NULL: @headers are a finished
+ * frame, which can wait. False: no room, nothing sent. */
 typedef bool (*tcp_output_fn)(void *arg, const struct segment *s, const uint8_t *headers,
 			      size_t header_bytes, const struct iovec *payload, unsigned n,
 			      uint16_t mss);

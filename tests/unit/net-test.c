@@ -19,6 +19,7 @@
 #include "net/plan.h"
 #include "net/ring.h"
 #include "net/segment.h"
+#include "net/unreachable.h"
 
 static const uint8_t no_mac[6];
 
@@ -318,6 +319,42 @@ static void foreign_packets_are_left_alone(void **state)
 	assert_int_equal(parse_exact(out, n, n, &p), 0);
 }
 
+static void unreachable_hosts_are_told_as_routers_tell_it(void **state)
+{
+	for (int ipv6 = 0; ipv6 <= 1; ipv6++) {
+		struct segment syn = sample(ipv6);
+		size_t ip = ipv6 ? 40 : 20, icmp = 14 + ip, quoted = icmp + 8, len;
+		size_t from = ipv6 ? 8 : 12, to = ipv6 ? 24 : 16, skip = ipv6 ? 0 : 12;
+		uint8_t out[UNREACHABLE_MAX], pseudo[40] = { 0 };
+		struct in6_addr router = syn.flow.host;
+
+		router.s6_addr[15] = 99;
+		len = unreachable_build(&syn, &router, EHOSTUNREACH, out);
+		assert_int_equal(len, quoted + ip + 8);
+		assert_memory_equal(out, syn.from, 6);
+		assert_int_equal(out[14 + (ipv6 ? 6 : 9)], ipv6 ? 58 : 1);
+		assert_int_equal(out[14 + (ipv6 ? 5 : 3)], ipv6 ? len - icmp : len - 14);
+		assert_memory_equal(out + 14 + from, router.s6_addr + skip, 16 - skip);
+		assert_memory_equal(out + 14 + to, syn.flow.guest.s6_addr + skip, 16 - skip);
+		assert_memory_equal(out + icmp, ipv6 ? "\1\3" : "\3\1", 2);
+		if (ipv6) {
+			memcpy(pseudo, out + 14 + from, 32);
+			pseudo[35] = (uint8_t)(len - icmp);
+			pseudo[39] = 58;
+		} else {
+			assert_int_equal(plain_sum(out + 14, ip), 0xffff);
+		}
+		assert_int_equal(
+			(plain_sum(pseudo, 40) + plain_sum(out + icmp, len - icmp)) % 0xffff, 0);
+		/* the quoted packet is the guest's own */
+		assert_memory_equal(out + quoted + from, syn.flow.guest.s6_addr + skip, 16 - skip);
+		assert_memory_equal(out + quoted + to, syn.flow.host.s6_addr + skip, 16 - skip);
+		assert_memory_equal(out + quoted + ip, "\x04\xd2\0\x50\xff\xff\xff\xf0", 8);
+		unreachable_build(&syn, &router, ENETUNREACH, out);
+		assert_int_equal(out[icmp + 1], 0);
+	}
+}
+
 static void odd_options_do_no_harm(void **state)
 {
 	static const uint8_t options[][8] = {
@@ -531,6 +568,7 @@ int main(void)
 		cmocka_unit_test(what_is_built_can_be_parsed),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(foreign_packets_are_left_alone),
+		cmocka_unit_test(unreachable_hosts_are_told_as_routers_tell_it),
 		cmocka_unit_test(odd_options_do_no_harm),
 		cmocka_unit_test(fragments_become_one_datagram),
 		cmocka_unit_test(odd_fragments_are_dropped),
