@@ -38,7 +38,7 @@ host_serves() { # COMMAND ADDRESS PORT
 	out=$(mktemp "$SANDBOX/host.XXXXXX") # RANDOM is the same in every test
 	"$SANDBOX/netprobe" "$@" >"$out" 2>&1 3>&- &
 	SERVERS+=($!)
-	eventually 10 grep -q ready "$out" || { cat "$out"; return 1; }
+	eventually 10 grep -qx ready "$out" || { cat "$out"; return 1; }
 }
 the_relay() { pgrep -P "$(service_pid)" -x wslrelay; } # readable by its own user in this way only
 guest() { wsl -d box -e netprobe "$@"; }
@@ -120,7 +120,7 @@ guest() { wsl -d box -e netprobe "$@"; }
 	[ "$(addresses box)" = "$(addresses other)" ]
 	"$WSL" -d box -e netprobe serve 127.0.0.1 "$(port 7)" >"$SANDBOX/shared" 2>&1 3>&- &
 	SERVERS+=($!)
-	eventually 10 grep -q ready "$SANDBOX/shared"
+	eventually 10 grep -qx ready "$SANDBOX/shared"
 	run -0 wsl -d other -e sh -c "echo E | nc -w 1 127.0.0.1 $(port 7) </dev/null && echo there"
 	[[ $output == *there* ]]
 }
