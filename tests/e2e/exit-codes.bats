@@ -73,7 +73,7 @@ teardown_file() { wsl_sandbox_end; }
 @test "three impatient signals end wsl alone" {
 	"$WSL" -e sh -c 'trap "" TERM; echo ready; while :; do sleep 0.2; done' </dev/null >"$BATS_TEST_TMPDIR/out" &
 	local pid=$! status=0
-	eventually 20 grep -q ready "$BATS_TEST_TMPDIR/out"
+	eventually 20 grep -qx ready "$BATS_TEST_TMPDIR/out"
 	kill -TERM $pid; sleep 0.1; kill -TERM $pid; sleep 0.1; kill -TERM $pid
 	wait $pid || status=$?
 	[ "$status" = 143 ]

@@ -23,7 +23,7 @@ serve() { # COMMAND ADDRESS PORT [v6only]; a program of the guest
 	local out=$SANDBOX/serve-$RANDOM$RANDOM
 	"$WSL" -e netprobe "$@" >"$out" 2>&1 3>&- &
 	SERVERS+=($!)
-	eventually 10 grep -q ready "$out" || { cat "$out"; return 1; }
+	eventually 10 grep -qx ready "$out" || { cat "$out"; return 1; }
 }
 unserve() {
 	local pid
@@ -148,7 +148,7 @@ refused() { ! probe wait "$1" "$2" open 500; }
 	p=$(port 16)
 	"$SANDBOX/netprobe" serve 127.0.0.1 "$p" >"$SANDBOX/host" 3>&- &
 	local host=$!
-	eventually 5 grep -q ready "$SANDBOX/host"
+	eventually 5 grep -qx ready "$SANDBOX/host"
 	serve serve 0.0.0.0 "$p"
 	[ "$(wsl -e netprobe echo 127.0.0.1 "$p" inside)" = inside ]
 	eventually 3 eval 'wsl --status | grep "$p" | grep -q netprobe'
@@ -179,7 +179,7 @@ assert s["guestAddress"].count(".") == 3 and s["gateway"].count(".") == 3, s' "$
 	wsl -d other -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
 	"$WSL" -d other -e netprobe serve 0.0.0.0 "$p" >"$SANDBOX/other-out" 3>&- &
 	SERVERS+=($!)
-	eventually 10 grep -q ready "$SANDBOX/other-out"
+	eventually 10 grep -qx ready "$SANDBOX/other-out"
 	reaches 127.0.0.1 "$p"
 	unserve
 	wsl --unregister other

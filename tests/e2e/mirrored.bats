@@ -81,7 +81,7 @@ serve() { # WHERE(inside|outside|guest) COMMAND ADDRESS PORT
 	fi
 	"$where" "${program[@]}" "${@:2}" >"$out" 2>&1 3>&- &
 	SERVERS+=($!)
-	eventually 10 grep -q ready "$out" || { cat "$out"; return 1; }
+	eventually 10 grep -qx ready "$out" || { cat "$out"; return 1; }
 }
 unserve() {
 	local pid

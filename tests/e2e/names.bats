@@ -43,7 +43,7 @@ make_host() {
 name_server() { # ADDRESS WORD
 	(inside_exec env -i PATH="$PATH" python3 "$LIB/dns-server.py" "$1" "$2" >"$SANDBOX/dns-$2" 2>&1 3>&-) &
 	echo $! >>"$SANDBOX/servers"
-	eventually 10 grep -q ready "$SANDBOX/dns-$2"
+	eventually 10 grep -qx ready "$SANDBOX/dns-$2"
 }
 
 setup_file() {

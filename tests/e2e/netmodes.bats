@@ -49,7 +49,7 @@ status_has() { # PYTHON EXPRESSION over s
 	local port=$((30000 + RANDOM % 1000))
 	"$SANDBOX/netprobe" serve 127.0.0.1 $port >"$SANDBOX/host" 3>&- &
 	local host=$!
-	eventually 5 grep -q ready "$SANDBOX/host"
+	eventually 5 grep -qx ready "$SANDBOX/host"
 	run -0 guest "netprobe echo \$(ip route | awk '/^default/ { print \$3 }') $port hello"
 	[ "$output" = hello ]
 	kill $host
@@ -132,7 +132,7 @@ mirrored() { # LINES... of [experimental]
 host_serves() { # COMMAND ADDRESS PORT
 	"$SANDBOX/netprobe" "$@" >"$SANDBOX/host" 3>&- &
 	HOST_SERVER=$!
-	eventually 5 grep -q ready "$SANDBOX/host"
+	eventually 5 grep -qx ready "$SANDBOX/host"
 }
 host_ends() {
 	kill $HOST_SERVER
@@ -153,7 +153,7 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 }
 
 @test "mirrored: packets pass, TCP and UDP" {
-	local port=$((32000 + RANDOM % 300))
+	local port=$((32000 + RANDOM % 100))
 	mirrored
 	host_serves serve 127.0.0.1 $port
 	run -0 wsl -e netprobe echo "$(gateway)" $port hello
@@ -166,7 +166,7 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 }
 
 @test "mirrored: a port of the host is on the guest's loopback while it is open" {
-	local port=$((32300 + RANDOM % 300))
+	local port=$((32100 + RANDOM % 100))
 	mirrored
 	wsl true
 	host_serves serve 127.0.0.1 $port
@@ -182,12 +182,12 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 }
 
 @test "mirrored: a port of the guest is on the host's loopback, also again and again" {
-	local port=$((32600 + RANDOM % 300)) server i
+	local port=$((32200 + RANDOM % 100)) server i
 	mirrored
 	for i in 1 2 3; do
 		"$WSL" -e netprobe serve 0.0.0.0 $port >"$SANDBOX/serve" 2>&1 3>&- &
 		server=$!
-		eventually 10 grep -q ready "$SANDBOX/serve"
+		eventually 10 grep -qx ready "$SANDBOX/serve"
 		run -0 "$SANDBOX/netprobe" wait 127.0.0.1 $port open 3000
 		[ "$("$SANDBOX/netprobe" echo 127.0.0.1 $port hello)" = hello ]
 		sleep 0.6 # the host is looked at meanwhile: its socket is ours
@@ -197,13 +197,13 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 }
 
 @test "mirrored: ignoredPorts are the guest's own; hostAddressLoopback shares the addresses, too" {
-	local port=$((32900 + RANDOM % 300)) address
+	local port=$((32300 + RANDOM % 100)) address
 	mirrored "ignoredPorts=$port" hostAddressLoopback=true
 	host_serves serve 127.0.0.1 $port
 	sleep 0.8
 	run -1 wsl -e netprobe wait 127.0.0.1 $port open 300
 	host_ends
-	port=$((port + 400))
+	port=$((port + 200))
 	address=$(ip -4 route get 198.18.0.1 2>/dev/null | grep -o 'src [0-9.]*' | cut -d' ' -f2) || skip "this machine has no route"
 	host_serves serve 0.0.0.0 $port
 	run -0 wsl -e netprobe wait "$address" $port open 3000
@@ -223,7 +223,7 @@ gateway() { wsl -e sh -c "ip route | awk '/^default/ { print \$3 }'"; }
 	restart_with '[wsl2]' firewall=false
 	"$WSL" -e netprobe serve 0.0.0.0 $port >"$SANDBOX/serve" 3>&- &
 	local server=$!
-	eventually 10 grep -q ready "$SANDBOX/serve"
+	eventually 10 grep -qx ready "$SANDBOX/serve"
 	run -0 "$SANDBOX/netprobe" wait 127.0.0.1 $port open 3000
 	for address in $(hostname -I); do
 		[[ $address == fe80* ]] || run ! "$SANDBOX/netprobe" wait "$address" $port open 300

@@ -223,8 +223,11 @@ class Distro:
     def run(self, argv, stdin=b"", **more):
         s = self.start(argv, **more)
         if STDIN in s.streams:
-            s.write(stdin)
-            s.close_stdin()
+            try:
+                s.write(stdin)
+                s.close_stdin()
+            except BrokenPipeError:  # it does not read, and is gone already
+                pass
         return s.finish()
 
 

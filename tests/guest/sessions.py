@@ -192,7 +192,9 @@ class SessionTests:
         self.assertEqual(s.finish()[2] >> 8, 7)
 
     def test_stop_key_without_a_shell(self):
-        s = self.d.start(["sh", "-c", "echo ready; sleep 1; echo woke"], shell=peer.SHELL_NONE, flags=TTY_ALL)
+        # "ready" comes when both processes are there: a shell cannot stop while a child of its vfork()
+        # has not executed its program
+        s = self.d.start(["sh", "-c", "sleep 1 & echo ready; wait; echo woke"], shell=peer.SHELL_NONE, flags=TTY_ALL)
         s.read_until(b"ready")
         s.write(b"\x1a")
         s.read_until(b"woke")
