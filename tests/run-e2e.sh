@@ -3,7 +3,7 @@
 #
 # Installs build/ and the kernel into a stage below /tmp, makes the root file systems, and runs each
 # tests/e2e/*.bats twice: as root, and as the ordinary user lxss-test (created if need be). Run by an
-# ordinary user, only that user's half is run. E2E_JOBS files run at the same time (2).
+# ordinary user, only that user's half is run. E2E_JOBS files run at the same time (3).
 set -euo pipefail
 cd "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -79,7 +79,7 @@ show_failures() {	# WHO STEM TAP STATUS
 	[ "$4" -lt 124 ] || tail -n 20 "$3"
 }
 
-# Two files run at a time, each with a machine of its own: on a small host a deadline may pass in one
+# Some files run at a time, each with a machine of its own: on a small host a deadline may pass in one
 # because of the other. A file that fails is shown and run once more; the second run counts.
 one_file() {	# WHO FILE
 	local who=$1 stem tap status=0
@@ -101,19 +101,20 @@ one_file() {	# WHO FILE
 export -f one_file run_bats show_failures
 export stage logs results
 
-# Longest first, so that the end of the run is not one file alone
+# Longest first, so that the end of the run is not one file alone: those with a line "# long", then by
+# the number of their tests
 work=$(
 	for who in $users; do
 		for file in tests/e2e/*.bats; do
 			[[ -z $pattern || ${file##*/} == *$pattern* ]] || continue
-			printf '%s %s %s\n' "$(grep -c '^@test' "$file")" "$who" "$file"
+			printf '%s %s %s %s\n' "$(grep -cx '# long' "$file")" "$(grep -c '^@test' "$file")" "$who" "$file"
 		done
-	done | sort -k1,1nr -k3,3 | cut -d' ' -f2-
+	done | sort -k1,1nr -k2,2nr -k4,4 | cut -d' ' -f3-
 )
 # Functions go to the children by the environment; arrays do not
 declare -p as_user >"$stage/as_user"
 # shellcheck disable=SC2016 # expanded by the inner shell
-xargs -P "${E2E_JOBS:-2}" -L 1 bash -c '. "$stage/as_user"; one_file "$@"' one_file <<<"$work"
+xargs -P "${E2E_JOBS:-3}" -L 1 bash -c '. "$stage/as_user"; one_file "$@"' one_file <<<"$work"
 
 # Whatever a test left to the user lxss-test would run on for ever. Another run has a stage of its own.
 if [ ${#as_user[@]} -gt 0 ]; then

@@ -1,4 +1,5 @@
 # The guest's clock is the host's: after a change on either side, and after a stop of the VM
+# long
 load ../lib/wsl
 
 setup_file() {

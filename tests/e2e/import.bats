@@ -1,4 +1,5 @@
 # Import and export: every format, every attribute, nothing left after a failure
+# long
 load ../lib/wsl
 setup() { wsl_sandbox; }
 teardown() {

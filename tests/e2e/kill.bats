@@ -1,4 +1,5 @@
 # SIGKILL anything at any moment: the next command works, nothing flushed is lost, nothing is left over
+# long
 load ../lib/wsl
 setup() { wsl_sandbox; wslconf '[wsl2]' 'memory=512MB'; wsl_box; }
 teardown() {

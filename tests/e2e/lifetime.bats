@@ -1,4 +1,5 @@
 # Starting, idling, terminating, shutting down
+# long
 load ../lib/wsl
 setup() { wsl_sandbox; }
 teardown() {

@@ -1,6 +1,7 @@
 # A day's work in a real distribution: packages from the mirror, git over https, Docker with a published port
 #
 # The mirror is the one this machine's own packages come from. Everything else listens on loopback.
+# long
 load ../lib/wsl
 
 setup_file() {
