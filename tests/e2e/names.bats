@@ -1,67 +1,34 @@
 # Names: the tunnel to the host's resolver, the network's name server, resolv.conf, live changes
 #
-# As root the service lives in network and mount namespaces of the test's own, with a name server on
-# their loopback and its own /etc/resolv.conf, hosts and nsswitch.conf. An ordinary user gets what the
-# machine has.
+# The service lives on a host of the test's own, with a name server on its loopback and its own
+# /etc/resolv.conf, hosts and nsswitch.conf. Where that cannot be made, it has what the machine has.
 load ../lib/wsl
+load ../lib/hosts
 
-inside() {
-	if [ "$(id -u)" = 0 ]; then
-		nsenter -t "$(cat "$SANDBOX/holder")" -m -n -- "$@"
-	else
-		"$@"
-	fi
-}
-inside_exec() { exec nsenter -t "$(cat "$SANDBOX/holder")" -m -n -- "$@"; }
-wsl() { inside timeout --foreground -k 5 "${WSL_DEADLINE:-60}" "$WSL" "$@"; }
 dns() { wsl -e netprobe dns "${SERVER:-10.255.255.254}" "$@"; }
+name_server() { serve host python3 "$LIB/dns-server.py" "$1" "$2"; } # ADDRESS WORD
+need_host() { [ -e "$SANDBOX/at-host" ] || skip "this user may not make network namespaces"; }
 # The name server of the virtual network, at its IPv4 or IPv6 address
 network_server() { # 4|6
 	wsl -e ip "-$1" -o addr show eth0 scope global | awk -v from="$1" '{
 		sub(from == 4 ? "[0-9]*/.*" : "[0-9a-f]*/.*", "2", $4); print $4; exit }'
 }
-host_file() { # NAME LINES..., in place: the file is bind mounted
-	printf '%s\n' "${@:2}" >"$SANDBOX/etc/$1"
-}
 
 make_host() {
-	local file
-	env -i unshare -m -n sleep 100000 3>&- &
-	echo $! >"$SANDBOX/holder"
-	mkdir "$SANDBOX/etc"
-	host_file resolv.conf 'nameserver 127.0.0.9' 'search corp.test example.test'
+	host_make 'nameserver 127.0.0.9' 'search corp.test example.test'
 	host_file hosts '127.0.0.1 localhost' '192.0.2.50 printer.lan printer # upstairs' '2001:db8::50 printer.lan'
 	host_file nsswitch.conf 'hosts: files dns'
-	eventually 5 eval '[ "$(readlink /proc/$(cat "$SANDBOX/holder")/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
-	inside ip link set lo up
-	for file in resolv.conf hosts nsswitch.conf; do
-		inside mount --bind "$SANDBOX/etc/$file" "/etc/$file"
-	done
 	name_server 127.0.0.9 first
-}
-
-name_server() { # ADDRESS WORD
-	(inside_exec env -i PATH="$PATH" python3 "$LIB/dns-server.py" "$1" "$2" >"$SANDBOX/dns-$2" 2>&1 3>&-) &
-	echo $! >>"$SANDBOX/servers"
-	eventually 10 grep -qx ready "$SANDBOX/dns-$2"
 }
 
 setup_file() {
 	wsl_sandbox
 	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
-	[ "$(id -u)" != 0 ] || make_host
+	! may_make_hosts || make_host
 	wsl_box
 	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
 }
-
-teardown_file() {
-	local pids
-	pids=$(cat "$SANDBOX/servers" "$SANDBOX/holder" 2>/dev/null) || true
-	[ -z "$pids" ] || kill $pids
-	inside() { "$@"; } # the service keeps its namespaces; its socket is reached from everywhere
-	wsl_sandbox_end
-}
-
+teardown_file() { hosts_end; }
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 
 @test "resolv.conf: the tunnel's address, the generated header, no domain line" {
@@ -77,7 +44,7 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 }
 
 @test "what is in the host's hosts file resolves, and is not copied" {
-	need_root
+	need_host
 	run -0 dns printer.lan A
 	[[ $output == *"1 192.0.2.50"* ]]
 	run -0 dns PRINTER A
@@ -120,12 +87,12 @@ every_type() {
 }
 
 @test "every type of record passes, over UDP and TCP" {
-	need_root
+	need_host
 	every_type
 }
 
 @test "so it does at the network's name server" {
-	need_root
+	need_host
 	SERVER=$(network_server 4) every_type
 }
 
@@ -141,7 +108,7 @@ large_answers() {
 }
 
 @test "large answers: cut over UDP, whole over TCP, whole over UDP with EDNS" {
-	need_root
+	need_host
 	large_answers
 	SERVER=$(network_server 4) large_answers
 }
@@ -178,7 +145,7 @@ large_answers() {
 }
 
 @test "the C library of the guest finds names, short ones by the search list" {
-	need_root
+	need_host
 	run -0 wsl -e nslookup short.corp.test
 	[[ $output == *192.0.2.99* ]]
 	run -0 wsl -e ping -c 1 -W 1 -q localhost
@@ -187,7 +154,7 @@ large_answers() {
 }
 
 @test "a change of the host's hosts file shows at once" {
-	need_root
+	need_host
 	run -0 dns new.lan A
 	[[ $output == "rcode=3"* ]]
 	host_file hosts '127.0.0.1 localhost' '192.0.2.50 printer.lan printer' '192.0.2.51 new.lan'
@@ -196,7 +163,7 @@ large_answers() {
 }
 
 @test "a change of the host's resolv.conf: the other server is asked, the search list follows" {
-	need_root
+	need_host
 	name_server 127.0.0.10 second
 	run -0 dns who.example.test TXT
 	[[ $output == *first* ]]
@@ -209,7 +176,7 @@ large_answers() {
 }
 
 @test "no server answers: an error in bounded time; it works again when one does" {
-	need_root
+	need_host
 	host_file resolv.conf 'nameserver 127.0.0.77' 'options timeout:1 attempts:1'
 	run -0 dns a.example.test A
 	[[ $output == "rcode=2 "* ]]
@@ -219,7 +186,7 @@ large_answers() {
 }
 
 @test "the resolver killed: the next query starts it anew" {
-	need_root
+	need_host
 	local pid
 	run -0 dns a.example.test A
 	pid=$("$LIB/leftovers" --pid-of wslresolver "$SANDBOX")
@@ -229,7 +196,7 @@ large_answers() {
 }
 
 @test "many questions at a time are all answered" {
-	need_root
+	need_host
 	run -0 guest 'for i in $(seq 60); do netprobe dns 10.255.255.254 a.example.test A >/tmp/q$i & done; wait
 		cat /tmp/q* | grep -c "^1 192.0.2.1$"'
 	[ "$output" = 60 ]
@@ -270,7 +237,7 @@ large_answers() {
 	[[ $output == *"Name Server: $SERVER"* ]]
 	run -0 dns localhost A
 	[[ $output == *"1 127.0.0.1"* ]]
-	[ "$(id -u)" = 0 ] || return 0
+	[ -e "$SANDBOX/at-host" ] || return 0
 	run -0 wsl -e nslookup short.corp.test
 	[[ $output == *192.0.2.99* ]]
 	run -0 wsl -e grep -c printer.lan /etc/hosts
@@ -282,7 +249,7 @@ large_answers() {
 }
 
 @test "dnsTunneling=false, dnsProxy=false: the host's servers and hosts file" {
-	need_root
+	need_host
 	host_file resolv.conf 'nameserver 127.0.0.1' 'nameserver 192.0.2.53' 'search corp.test'
 	host_file hosts '127.0.0.1 localhost' '192.0.2.50 printer.lan printer'
 	name_server 127.0.0.1 plain

@@ -30,9 +30,15 @@ host_make() { # LINES of resolv.conf
 	inside ip link set lo up
 	mkdir "$SANDBOX/etc"
 	resolv_conf "$@"
-	inside mount --bind "$SANDBOX/etc/resolv.conf" /etc/resolv.conf
 }
-resolv_conf() { printf '%s\n' "$@" >"$SANDBOX/etc/resolv.conf"; } # in place: it is mounted
+# A file below /etc of the host, which must be there in the machine's; changed in place once it is mounted
+host_file() { # NAME LINES...
+	local mounted=
+	[ ! -e "$SANDBOX/etc/$1" ] || mounted=1
+	printf '%s\n' "${@:2}" >"$SANDBOX/etc/$1"
+	[ -n "$mounted" ] || inside mount --bind "$SANDBOX/etc/$1" "/etc/$1"
+}
+resolv_conf() { host_file resolv.conf "$@"; }
 
 with_ipv6() { [ -e /proc/net/if_inet6 ]; }
 
