@@ -167,9 +167,7 @@ def pss(pid):
         return 0
 
 
-def idle_memory():
-    quiet(WSL, "-d", "debian" if DEBIAN else "small", "-e", "true")
-    time.sleep(3)
+def memory():
     by_name = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -180,6 +178,15 @@ def idle_memory():
             continue
         if ours and name in ("linux", "wslservice", "wslrelay", "wslresolver"):
             by_name[name] = by_name.get(name, 0) + pss(entry)
+    return by_name
+
+
+def idle_memory():
+    record("memory after that work", sum(memory().values()) / 1024, "MiB", note="the guest's page cache with it")
+    shutdown()
+    quiet(WSL, "-d", "debian" if DEBIAN else "small", "-e", "true")
+    time.sleep(3)
+    by_name = memory()
     for name, kib in sorted(by_name.items()):
         record("idle memory of " + name, kib / 1024, "MiB")
     record("idle memory, all", sum(by_name.values()) / 1024, "MiB")
