@@ -71,6 +71,7 @@ teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }
 @test "the root file system discards and stops at errors" {
 	run -0 guest 'cat /proc/fs/ext4/ubd*/options'
 	[[ $output == *discard* && $output == *errors=remount-ro* && $output == *data=ordered* ]]
+	[[ $output == *no_prefetch_block_bitmaps* ]]
 }
 
 @test "cgroup2 has its documented options" {
