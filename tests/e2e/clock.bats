@@ -4,9 +4,9 @@ load ../lib/wsl
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install
 }
 teardown_file() { wsl_sandbox_end; }
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }

@@ -10,7 +10,7 @@ WORLD=198.51.100.7 WORLD6=2001:db8::7
 setup_file() {
 	wsl_sandbox
 	may_make_hosts || return 0
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	host_make 'nameserver 10.1.0.1' 'search one.test'
 	local n
 	for n in 1 2; do
@@ -27,7 +27,7 @@ setup_file() {
 	fi
 	uplink 1
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe && sync' <"$SANDBOX/netprobe"
+	netprobe_install
 }
 teardown_file() { hosts_end; }
 

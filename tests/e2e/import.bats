@@ -40,8 +40,9 @@ same_tree() { # ARCHIVE ARCHIVE
 	[[ ${lines[0]} =~ ^1073741824\ ([0-9]+)$ ]]
 	((BASH_REMATCH[1] < 100))
 	[ "${lines[1]}" = middle ]
-	"$WSL" -e probe records /root/log 0 </dev/null >/dev/null &
+	"$WSL" -e probe records /root/log 0 </dev/null >"$SANDBOX/records" &
 	local pid=$!
+	eventually 10 test -s "$SANDBOX/records"
 	run -0 wsl --export box "$SANDBOX/out.tar"
 	kill -0 $pid # it went on
 	wsl --terminate box

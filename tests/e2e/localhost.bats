@@ -3,9 +3,9 @@ load ../lib/wsl
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install
 	export BASE=$((20000 + RANDOM % 5000 * 2))
 }
 teardown_file() { wsl_sandbox_end; }
@@ -176,7 +176,7 @@ assert s["guestAddress"].count(".") == 3 and s["gateway"].count(".") == 3, s' "$
 	local p
 	p=$(port 18)
 	wsl_box other
-	wsl -d other -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install -d other
 	"$WSL" -d other -e netprobe serve 0.0.0.0 "$p" >"$SANDBOX/other-out" 3>&- &
 	SERVERS+=($!)
 	eventually 10 grep -qx ready "$SANDBOX/other-out"

@@ -50,12 +50,12 @@ restart_with() { # LINES of ~/.wslconfig
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	make_namespaces || return 0
 	make_network
 	wslconf '[wsl2]' networkingMode=mirrored
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install
 }
 teardown_file() {
 	local pids

@@ -23,10 +23,10 @@ make_host() {
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	! may_make_hosts || make_host
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install
 }
 teardown_file() { hosts_end; }
 teardown() { [ -n "${BATS_TEST_COMPLETED:-}" ] || wsl_logs; }

@@ -3,9 +3,9 @@ load ../lib/wsl
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	wsl_box
-	wsl -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install
 }
 teardown_file() { wsl_sandbox_end; }
 setup() { unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY no_proxy NO_PROXY; }

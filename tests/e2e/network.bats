@@ -5,10 +5,10 @@ GATEWAY4=1 GATEWAY6=1 # last part of the gateway's addresses
 
 setup_file() {
 	wsl_sandbox
-	gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"
+	netprobe_build
 	wsl_box
 	wsl_box other
-	wsl -d box -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe' <"$SANDBOX/netprobe"
+	netprobe_install -d box
 	wsl -d box -e sh -c 'ip -4 -o addr show eth0' | awk '{ sub("/.*", "", $4); print $4 }' >"$SANDBOX/address"
 	# below what the kernel gives to clients: theirs rest in TIME-WAIT and cannot be bound
 	export BASE=$((20000 + RANDOM % 5000 * 2))

@@ -6,6 +6,7 @@ WSL_TESTS_MUST_RUN=1.
 """
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import unittest
@@ -34,4 +35,5 @@ if __name__ == "__main__":
     if os.geteuid() != 0:
         print("needs root", file=sys.stderr)
         sys.exit(1 if os.environ.get("WSL_TESTS_MUST_RUN") == "1" else 77)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would init
     unittest.main(argv=sys.argv[:1] + sys.argv[2:], verbosity=2, warnings="ignore")

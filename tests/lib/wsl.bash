@@ -39,6 +39,12 @@ wsl_box() { # [NAME [ARCHIVE [OPTION...]]]
 	}
 }
 
+# netprobe.c, which talks to the network: $SANDBOX/netprobe on the host, `netprobe` in a distribution
+netprobe_build() { gcc -O1 -static -pthread -o "$SANDBOX/netprobe" "$LIB/netprobe.c"; }
+netprobe_install() { # [-d NAME]
+	wsl "$@" -e sh -c 'cat >/bin/netprobe && chmod 755 /bin/netprobe && sync' <"$SANDBOX/netprobe"
+}
+
 wslconf() { # lines of ~/.wslconfig
 	printf '%s\n' "$@" >"$HOME/.wslconfig"
 }
