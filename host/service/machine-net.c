@@ -49,6 +49,13 @@ static enum networking_mode mode_of(const struct settings *st, ini_warn_fn warn,
 	return NETWORKING_NAT;
 }
 
+static void read_host(const struct machine_net *n, struct host_addresses *ret)
+{
+	host_addresses_read(ret);
+	if (n->mode != NETWORKING_MIRRORED)
+		ret->n4 = ret->n6 = ret->deprecated6 = 0;
+}
+
 void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_warn_fn warn,
 			void *arg)
 {
@@ -86,6 +93,7 @@ void machine_net_choose(struct machine_net *ret, const struct settings *st, ini_
 			 inet_ntop(AF_INET, &ret->plan.network, address, sizeof(address)),
 			 NET_PREFIX4);
 	net_plan_format(&ret->plan, ret->text);
+	read_host(ret, &ret->host); /* the first session may begin before gns asks */
 }
 
 const char *machine_net_mode(const struct machine_net *n)
@@ -124,13 +132,6 @@ void machine_net_describe(const struct machine_net *n, struct machine_net_texts 
 }
 
 /* --- what may change underneath --- */
-
-static void read_host(const struct machine_net *n, struct host_addresses *ret)
-{
-	host_addresses_read(ret);
-	if (n->mode != NETWORKING_MIRRORED)
-		ret->n4 = ret->n6 = ret->deprecated6 = 0;
-}
 
 bool machine_net_moved(const struct machine_net *n)
 {
