@@ -224,10 +224,11 @@ static bool deliver_summed(struct net *n, const struct virtio_net_hdr_mrg_rxbuf 
 	return deliver_frame(n, n->frame, len);
 }
 
-static bool send_segment(struct net *n, const struct segment *s, const uint8_t *headers,
-			 size_t header_bytes, const struct iovec *payload, unsigned pieces,
-			 uint16_t mss)
+static bool tcp_output(void *arg, const struct segment *s, const uint8_t *headers,
+		       size_t header_bytes, const struct iovec *payload, unsigned pieces,
+		       uint16_t mss)
 {
+	struct net *n = arg;
 	struct virtio_net_hdr_mrg_rxbuf h = {
 		.hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 			 .csum_start = s->ipv6 ? 54 : 34,
@@ -254,16 +255,6 @@ static bool send_segment(struct net *n, const struct segment *s, const uint8_t *
 	return deliver(n, &h, from, 1 + pieces, len);
 }
 
-static bool tcp_output(void *arg, const struct segment *s, const uint8_t *headers,
-		       size_t header_bytes, const struct iovec *payload, unsigned pieces,
-		       uint16_t mss)
-{
-	if (s)
-		return send_segment(arg, s, headers, header_bytes, payload, pieces, mss);
-	output(arg, headers, header_bytes);
-	return true;
-}
-
 /* --- from the guest --- */
 
 /* A checksum the guest has made itself came a long way, perhaps: from a tunnel, a container. */
@@ -271,11 +262,9 @@ static bool checksum_good(struct net *n, const struct segment *s, const struct i
 			  unsigned segments)
 {
 	size_t len = s->header_bytes - s->tcp_at + s->payload_bytes;
-	uint32_t sum;
 
 	iov_read(iov, segments, n->frame, s->tcp_at + len);
-	sum = (uint32_t)segment_pseudo_sum(s) + frame_sum(n->frame + s->tcp_at, len);
-	return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
+	return frame_add(segment_pseudo_sum(s), frame_sum(n->frame + s->tcp_at, len)) == 0xffff;
 }
 
 /* 1: taken, 0: not for tcp.c, -1: bad */
@@ -499,7 +488,7 @@ struct net *net_new(struct loop *loop, const struct net_plan *plan)
 	n->max_sockets = socket_limit();
 	n->stack = stack_new(loop, plan, output, n);
 	n->names = names_new(loop, &n->plan, output, n);
-	n->tcp = tcp_new(loop, &n->plan, n->names, tcp_output, n);
+	n->tcp = tcp_new(loop, &n->plan, n->names, tcp_output, output, n);
 	n->fragments = fragments_new();
 	return n->stack && n->names && n->tcp && n->fragments ? n : net_free(n);
 }

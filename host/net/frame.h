@@ -34,4 +34,12 @@ bool frame_opens(const uint8_t *frame, size_t len);
 /* The Internet checksum's sum, folded to 16 bits, not inverted, in memory order. */
 uint16_t frame_sum(const uint8_t *data, size_t len);
 
+/* Two such sums in one. */
+static inline uint16_t frame_add(uint16_t a, uint16_t b)
+{
+	uint32_t sum = (uint32_t)a + b;
+
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
 #endif

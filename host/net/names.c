@@ -83,12 +83,9 @@ bool names_at(const struct names *n, const struct flow *f)
 /* Over IPv4 a sender may leave it out. */
 static bool checksum_good(const struct segment *s, const uint8_t *udp, size_t bytes)
 {
-	uint32_t sum;
-
 	if (!s->ipv6 && udp[6] == 0 && udp[7] == 0)
 		return true;
-	sum = (uint32_t)segment_ip_sum(s, IPPROTO_UDP, bytes) + frame_sum(udp, bytes);
-	return ((sum & 0xffff) + (sum >> 16)) == 0xffff;
+	return frame_add(segment_ip_sum(s, IPPROTO_UDP, bytes), frame_sum(udp, bytes)) == 0xffff;
 }
 
 bool names_take(struct names *n, const uint8_t *frame, size_t len)
@@ -119,7 +116,7 @@ static void reply(const void *client, const uint8_t *m, size_t len, void *arg)
 	const struct segment *s = client;
 	uint8_t frame[SEGMENT_HEADERS_MAX + UDP_BYTES + DNS_UDP_MAX], *udp;
 	size_t bytes = UDP_BYTES + len, at;
-	uint32_t sum;
+	uint16_t sum;
 
 	n->packet_id += n->packet_id == UINT16_MAX ? 2 : 1; /* never 0 */
 	at = segment_build_ip(s, IPPROTO_UDP, bytes, n->packet_id, frame);
@@ -130,11 +127,10 @@ static void reply(const void *client, const uint8_t *m, size_t len, void *arg)
 	udp[5] = (uint8_t)bytes;
 	memset(udp + 6, 0, 2);
 	memcpy(udp + UDP_BYTES, m, len);
-	sum = (uint32_t)segment_ip_sum(s, IPPROTO_UDP, bytes) + frame_sum(udp, bytes);
-	sum = ~((sum & 0xffff) + (sum >> 16)) & 0xffff;
+	sum = (uint16_t)~frame_add(segment_ip_sum(s, IPPROTO_UDP, bytes), frame_sum(udp, bytes));
 	if (sum == 0) /* means "none" */
 		sum = 0xffff;
-	memcpy(udp + 6, &(uint16_t) { (uint16_t)sum }, 2);
+	memcpy(udp + 6, &sum, sizeof(sum));
 	n->output(n->output_arg, frame, at + bytes);
 }
 

@@ -41,10 +41,10 @@ static void put32(uint8_t *p, uint32_t v)
 	put16(p + 2, v);
 }
 
-static void map4(struct in6_addr *a, const uint8_t *bytes)
+void segment_map4(struct in6_addr *ret, const void *bytes)
 {
-	*a = (struct in6_addr) { .s6_addr = { [10] = 0xff, [11] = 0xff } };
-	memcpy(a->s6_addr + 12, bytes, 4);
+	*ret = (struct in6_addr) { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+	memcpy(ret->s6_addr + 12, bytes, 4);
 }
 
 /* --- from the guest --- */
@@ -65,8 +65,8 @@ static int parse_ipv4(const uint8_t *ip, size_t have, size_t len, unsigned proto
 		return 0; /* other protocols, options, fragments */
 	if (frame_sum(ip, header) != 0xffff)
 		return -EBADMSG;
-	map4(&s->flow.guest, ip + 12);
-	map4(&s->flow.host, ip + 16);
+	segment_map4(&s->flow.guest, ip + 12);
+	segment_map4(&s->flow.host, ip + 16);
 	s->tcp_at = ETH_BYTES + header;
 	*end = ETH_BYTES + total;
 	return 1;

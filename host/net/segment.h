@@ -53,6 +53,9 @@ int segment_parse(const uint8_t *head, size_t have, size_t len, struct segment *
 int segment_parse_ip(const uint8_t *head, size_t have, size_t len, unsigned protocol,
 		     struct segment *ret, size_t *ret_end);
 
+/* An IPv4 address as flows hold it */
+void segment_map4(struct in6_addr *ret, const void *bytes);
+
 /* The sum of the pseudo header of a segment, folded, not inverted, in memory order. */
 uint16_t segment_pseudo_sum(const struct segment *s);
 uint16_t segment_ip_sum(const struct segment *s, unsigned protocol, size_t bytes);

@@ -64,6 +64,7 @@ struct tcp {
 	const struct net_plan *plan;
 	struct names *names;
 	tcp_output_fn output;
+	stack_output_fn output_frame;
 	void *arg;
 	struct tcp_limits limits;
 	struct ring_pool pool;

@@ -203,12 +203,10 @@ static void tell_unreachable(struct tcp_conn *c, int error)
 	uint8_t frame[UNREACHABLE_MAX];
 	size_t len;
 
-	if (!c->shape.ipv6) {
-		router = (struct in6_addr) { .s6_addr = { [10] = 0xff, [11] = 0xff } };
-		memcpy(router.s6_addr + 12, &plan->gateway, 4);
-	}
+	if (!c->shape.ipv6)
+		segment_map4(&router, &plan->gateway);
 	len = unreachable_build(&c->shape, &router, error, frame);
-	c->tcp->output(c->tcp->arg, NULL, frame, len, NULL, 0, 0);
+	c->tcp->output_frame(c->tcp->arg, frame, len);
 	tcp_close(c, false);
 }
 
@@ -374,7 +372,7 @@ void tcp_limit(struct tcp *t, const struct tcp_limits *limits)
 }
 
 struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, struct names *names,
-		    tcp_output_fn output, void *arg)
+		    tcp_output_fn output, stack_output_fn output_frame, void *arg)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
 
@@ -384,6 +382,7 @@ struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, struct names
 	t->plan = plan;
 	t->names = names;
 	t->output = output;
+	t->output_frame = output_frame;
 	t->arg = arg;
 	t->pool.limit = TCP_POOL_BYTES;
 	tcp_list_init(&t->all);

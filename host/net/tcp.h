@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "net/segment.h"
+#include "net/stack.h"
 
 struct loop;
 struct names;
@@ -19,8 +20,8 @@ struct net_plan;
 struct tcp;
 
 /* Sends a segment to the guest: @headers as segment_build() made them, their checksum still open,
- * then @payload. @mss not 0: to be cut into segments of that size. @s NULL: @headers are a finished
- * frame, which can wait. False: no room, nothing sent. */
+ * then @payload. @mss not 0: to be cut into segments of that size. False: no room, nothing
+ * sent. */
 typedef bool (*tcp_output_fn)(void *arg, const struct segment *s, const uint8_t *headers,
 			      size_t header_bytes, const struct iovec *payload, unsigned n,
 			      uint16_t mss);
@@ -30,9 +31,10 @@ struct tcp_limits {
 	bool segmentation4, segmentation6; /* the guest takes segments larger than its MSS */
 };
 
-/* @names: borrowed; NULL: nobody answers at the name server's address. */
+/* @names: borrowed; NULL: nobody answers at the name server's address. @output_frame: for whole frames
+ * that are no segments, which can wait. */
 struct tcp *tcp_new(struct loop *loop, const struct net_plan *plan, struct names *names,
-		    tcp_output_fn output, void *arg);
+		    tcp_output_fn output, stack_output_fn output_frame, void *arg);
 struct tcp *tcp_free(struct tcp *t);
 void tcp_limit(struct tcp *t, const struct tcp_limits *limits);
 

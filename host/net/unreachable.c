@@ -22,9 +22,9 @@ static void quote(const struct segment *syn, uint8_t *out, size_t bytes)
 	memcpy(out, headers + ETH_BYTES, bytes);
 }
 
-static void put_checksum(uint8_t *at, uint32_t sum)
+static void put_checksum(uint8_t *at, uint16_t sum)
 {
-	uint16_t checksum = (uint16_t) ~((sum & 0xffff) + (sum >> 16));
+	uint16_t checksum = (uint16_t)~sum;
 
 	memcpy(at, &checksum, sizeof(checksum));
 }
@@ -45,8 +45,8 @@ size_t unreachable_build(const struct segment *syn, const struct in6_addr *route
 	if (syn->ipv6) {
 		icmp[0] = ICMP6_DST_UNREACH;
 		icmp[1] = host ? ICMP6_DST_UNREACH_ADDR : ICMP6_DST_UNREACH_NOROUTE;
-		put_checksum(icmp + 2, (uint32_t)frame_sum(icmp, bytes) +
-					       segment_ip_sum(&s, protocol, bytes));
+		put_checksum(icmp + 2, frame_add(frame_sum(icmp, bytes),
+						 segment_ip_sum(&s, protocol, bytes)));
 	} else {
 		icmp[0] = ICMP_DEST_UNREACH;
 		icmp[1] = host ? ICMP_HOST_UNREACH : ICMP_NET_UNREACH;

@@ -693,7 +693,7 @@ static void connections_are_limited(void **state)
 	struct tcp *t;
 
 	net_plan_parse("10.213.77.0,-,65520,02:00:00:00:00:02", &plan);
-	t = tcp_new(loop, &plan, NULL, NULL, NULL);
+	t = tcp_new(loop, &plan, NULL, NULL, NULL, NULL);
 	tcp_limit(t, &(struct tcp_limits) { .connections = 2 });
 	s.flow.guest = s.flow.host; /* the guest's view */
 	inet_pton(AF_INET6, "::ffff:10.213.77.1", &s.flow.host);
